@@ -1,0 +1,1 @@
+"""Runs the FunctionApp on a laptop with the semantics of the Azure Functions host."""

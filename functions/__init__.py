@@ -1,0 +1,1 @@
+"""The SMS gateway: triggers, rules, vendors and storage."""

@@ -1,0 +1,1 @@
+"""Where the gateway keeps things: ports, and two families that implement them."""

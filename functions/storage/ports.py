@@ -1,0 +1,201 @@
+"""The storage the gateway is written against: tables, queues and secrets.
+
+Two families implement these ports, ``embedded`` (SQLite) and ``azure`` (Table Storage, Storage Queues, Key Vault). One
+contract suite runs against both, so whatever is promised here holds on a laptop and in a subscription alike.
+
+The limits are those of Azure: https://learn.microsoft.com/azure/storage/tables/scalability-targets and
+https://learn.microsoft.com/azure/storage/queues/scalability-targets.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+Value = str | int | float | bool | bytes
+"""What one property of a row may hold: ``int`` is 64 bit signed, ``bytes`` and ``str`` at most 64 KiB each."""
+
+MAX_ROWS_AT_ONCE = 100
+"""The most rows that one atomic insert takes."""
+
+
+class StorageError(Exception):
+    """The store could not do what it was asked; the operation may be tried again."""
+
+
+class StaleError(Exception):
+    """The row was changed or deleted by someone else since it was read."""
+
+
+class TooLargeError(Exception):
+    """A row, a property, a queue message or a secret is over the store's limit; trying again will not help."""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One row of a table.
+
+    Args:
+        partition: The partition key, at most 512 characters, none of ``/ \\ # ?`` or control characters.
+        key: The row key, the same rules; unique within its partition.
+        values: The properties by name; names match ``[A-Za-z_][A-Za-z0-9_]*``.
+        etag: The version as the store gave it; ``None`` on a row that was not read from the store.
+    """
+
+    partition: str
+    key: str
+    values: Mapping[str, Value] = field(default_factory=dict)
+    etag: str | None = None
+
+
+class Tables(Protocol):
+    """Rows under a partition key and a row key, sorted by both; tables come into being on first use."""
+
+    async def insert(self, table: str, rows: Sequence[Row]) -> frozenset[str]:
+        """Insert those of the rows that are absent, atomically, and leave those that are there as they are.
+
+        Args:
+            table: Letters and digits, 3 to 63 characters.
+            rows: 1 to 100 rows of one partition with distinct keys, 4 MiB together, 1 MiB each.
+
+        Returns:
+            The keys this call inserted; a key that is missing from it was there before.
+
+        Raises:
+            TooLargeError: A row is over the limit.
+            StorageError: The store did not answer; the rows may or may not be there.
+        """
+        ...
+
+    async def get(self, table: str, partition: str, key: str) -> Row | None:
+        """Return the row, or ``None``."""
+        ...
+
+    def query(
+        self, table: str, partition: str, *, after: str = "", before: str | None = None, limit: int | None = None
+    ) -> AsyncIterator[Row]:
+        """Yield the rows of one partition whose key is > ``after`` and < ``before``, in key order, at most ``limit``.
+
+        Read page by page (1,000 rows a request), so stopping early costs nothing more.
+        """
+        ...
+
+    def scan(self, table: str, *, first: str, last: str, limit: int | None = None) -> AsyncIterator[Row]:
+        """Yield the rows of all partitions from ``first`` to ``last``, both included, in (partition, key) order."""
+        ...
+
+    async def replace(self, table: str, row: Row) -> Row:
+        """Replace the whole row if its version is still ``row.etag``.
+
+        Returns:
+            The row with its new etag.
+
+        Raises:
+            StaleError: It was changed or deleted since, or ``row.etag`` is ``None``.
+        """
+        ...
+
+    async def delete(self, table: str, partition: str, key: str, *, etag: str | None = None) -> bool:
+        """Delete the row, whatever its version unless ``etag`` is given; tell whether it was there.
+
+        Raises:
+            StaleError: ``etag`` is given and is not the row's version any more.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class QueueItem:
+    """One message as received from a queue.
+
+    Args:
+        id: The store's id of the message.
+        receipt: What ``extend`` and ``delete`` need; changes with every ``extend``.
+        body: The text that was put.
+        dequeue_count: How often it was received, this time included.
+        inserted: When it was put, seconds since the epoch.
+        expires: When the store drops it, seconds since the epoch.
+    """
+
+    id: str
+    receipt: str
+    body: str
+    dequeue_count: int
+    inserted: float
+    expires: float
+
+
+class Queues(Protocol):
+    """At-least-once queues; a queue comes into being on the first ``put``."""
+
+    async def put(self, queue: str, body: str, *, delay: float = 0.0) -> None:
+        """Add a message that becomes visible after ``delay`` seconds (at most 7 days); it never expires.
+
+        The text goes over the wire in base64, as the Functions queue trigger expects it.
+
+        Raises:
+            TooLargeError: The body is over 48 KiB of UTF-8.
+        """
+        ...
+
+    async def receive(self, queue: str, *, limit: int, visibility: float) -> list[QueueItem]:
+        """Take up to ``limit`` (1-32) messages and hide them for ``visibility`` seconds; a missing queue is empty."""
+        ...
+
+    async def extend(self, queue: str, item: QueueItem, *, visibility: float) -> QueueItem:
+        """Hide a received message for ``visibility`` seconds from now (0 gives it back) and return it with its new receipt.
+
+        Raises:
+            StaleError: Someone else holds the message, or it is gone.
+        """
+        ...
+
+    async def delete(self, queue: str, item: QueueItem) -> None:
+        """Delete a received message.
+
+        Raises:
+            StaleError: Someone else holds the message, or it is gone.
+        """
+        ...
+
+    async def length(self, queue: str) -> int:
+        """Return about how many messages the queue holds, hidden ones included; 0 when there is no such queue."""
+        ...
+
+
+class Secrets(Protocol):
+    """Secret texts under immutable names: a name is written once, read often, and then deleted."""
+
+    async def set(self, name: str, value: str) -> None:
+        """Keep the value under the name.
+
+        Args:
+            name: Letters, digits and dashes, at most 127 characters.
+            value: At most 25,000 characters.
+        """
+        ...
+
+    async def get(self, name: str) -> str | None:
+        """Return the value, or ``None``; values are cached for the life of the process since names are immutable."""
+        ...
+
+    async def delete(self, name: str) -> None:
+        """Delete the secret if it is there."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Storage:
+    """The three ports, made together and closed together."""
+
+    tables: Tables
+    queues: Queues
+    secrets: Secrets
+
+    async def close(self) -> None:
+        """Close whatever the ports hold open."""
+        for port in (self.tables, self.queues, self.secrets):
+            close = getattr(port, "close", None)
+            if close is not None:
+                await close()

@@ -1,0 +1,1 @@
+"""The functions: HTTP, Event Grid, queue and timer, one blueprint per surface."""

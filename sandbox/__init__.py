@@ -1,0 +1,1 @@
+"""The vendors, simulated offline from their own documentation."""
