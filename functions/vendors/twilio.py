@@ -1,0 +1,491 @@
+"""Twilio Programmable Messaging.
+
+Reference: https://www.twilio.com/docs/messaging/api/message-resource for sending,
+https://www.twilio.com/docs/messaging/guides/outbound-message-status-in-status-callbacks for reports,
+https://www.twilio.com/docs/messaging/guides/webhook-request for replies and
+https://www.twilio.com/docs/usage/webhooks/webhooks-security for their signatures.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import hashlib
+import hmac
+import json
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qsl, urlsplit
+
+from functions.vendors.contract import (
+    Accepted,
+    Account,
+    Answer,
+    Callback,
+    CallbackUrls,
+    Capabilities,
+    Check,
+    DeliveryReport,
+    Description,
+    Http,
+    InboundText,
+    MalformedError,
+    NotAuthenticError,
+    Outcome,
+    Outgoing,
+    Parsed,
+    Reason,
+    Refused,
+    Retry,
+    SendCall,
+    SenderRule,
+    SenderType,
+    Setting,
+    SettingType,
+    SetupStep,
+    State,
+    Unknown,
+    Vendor,
+    retry_after,
+)
+
+if TYPE_CHECKING:
+    from twilio.rest import Client
+
+DESCRIPTION = Description(
+    name="twilio",
+    title="Twilio",
+    docs="https://www.twilio.com/docs/messaging/api/message-resource",
+    settings=(
+        Setting(
+            name="accountSid",
+            required=True,
+            pattern=r"AC[0-9a-f]{32}",
+            help="Twilio Console > Account info > Account SID.",
+            example="AC0123456789abcdef0123456789abcdef",
+        ),
+        Setting(
+            name="authToken",
+            required=True,
+            secret=True,
+            pattern=r"[0-9A-Za-z]{32}",
+            help="Twilio Console > Account info > Auth token. It sends, and it signs Twilio's callbacks.",
+            example="0123456789abcdef0123456789abcdef",
+        ),
+        Setting(
+            name="authTokenSecondary",
+            secret=True,
+            secondary_of="authToken",
+            pattern=r"[0-9A-Za-z]{32}",
+            help="The secondary auth token while it is being promoted; callbacks signed with either are accepted.",
+            example="fedcba9876543210fedcba9876543210",
+        ),
+        Setting(
+            name="messagingServiceSid",
+            pattern=r"MG[0-9a-f]{32}",
+            help="A Messaging Service that the senders belong to; leave it out to send straight from the number.",
+            example="MG0123456789abcdef0123456789abcdef",
+        ),
+        Setting(
+            name="baseUrl",
+            type=SettingType.URL,
+            help="The API's address when the account is in a region, such as https://api.dublin.ie1.twilio.com.",
+            example="https://api.twilio.com",
+        ),
+    ),
+    senders=(
+        SenderRule(
+            SenderType.TOLL_FREE, two_way=True, countries=("US", "CA"), per_minute=180, note="Must be verified first."
+        ),
+        SenderRule(SenderType.SHORT_CODE, two_way=True, per_minute=6000, note="Twilio does not act on STOP for it."),
+        SenderRule(
+            SenderType.LONG_CODE,
+            two_way=True,
+            per_minute=60,
+            note="10DLC in the US: needs a registered brand and campaign.",
+        ),
+        SenderRule(
+            SenderType.ALPHANUMERIC,
+            two_way=False,
+            per_minute=600,
+            note="One-way; not in the US and Canada; some countries want it registered.",
+        ),
+    ),
+    capabilities=Capabilities(
+        recipients_per_call=1,
+        one_text_per_call=True,
+        calls_at_once=20,
+        replay_window=timedelta(0),
+        lookup=True,
+        max_text_length=1600,
+        validity=(1, 36_000),
+        reports=True,
+        inbound=True,
+        correlation="Our message id in the query of the status callback",
+        callback_authentication="X-Twilio-Signature: HMAC-SHA1 with the auth token over address and form",
+    ),
+)
+
+REPORT_STATUSES: Mapping[str, State] = {
+    "accepted": State.QUEUED,
+    "scheduled": State.QUEUED,
+    "queued": State.QUEUED,
+    "sending": State.QUEUED,
+    "sent": State.SENT,
+    "partially_delivered": State.SENT,
+    "delivered": State.DELIVERED,
+    "read": State.DELIVERED,
+    "undelivered": State.UNDELIVERED,
+    "failed": State.FAILED,
+    "canceled": State.FAILED,
+}
+INBOUND_STATUSES = frozenset({"receiving", "received"})
+
+# https://www.twilio.com/docs/api/errors
+REPORT_CODES: Mapping[str, tuple[State, Reason]] = {
+    "21610": (State.REJECTED, Reason.OPTED_OUT),
+    "30001": (State.FAILED, Reason.THROTTLED),
+    "30002": (State.FAILED, Reason.ACCOUNT),
+    "30003": (State.UNDELIVERED, Reason.UNREACHABLE),
+    "30004": (State.REJECTED, Reason.CARRIER_BLOCKED),
+    "30005": (State.UNDELIVERED, Reason.INVALID_RECIPIENT),
+    "30006": (State.UNDELIVERED, Reason.INVALID_RECIPIENT),
+    "30007": (State.REJECTED, Reason.FILTERED),
+    "30008": (State.UNDELIVERED, Reason.OTHER),
+    "30010": (State.REJECTED, Reason.ACCOUNT),
+    "30017": (State.FAILED, Reason.THROTTLED),
+    "30018": (State.REJECTED, Reason.SENDER_UNREGISTERED),
+    "30019": (State.FAILED, Reason.INVALID_CONTENT),
+    "30020": (State.FAILED, Reason.TEMPORARY),
+    "30022": (State.FAILED, Reason.THROTTLED),
+    "30023": (State.FAILED, Reason.QUOTA),
+    "30024": (State.REJECTED, Reason.SENDER_UNREGISTERED),
+    "30027": (State.FAILED, Reason.QUOTA),
+    "30032": (State.REJECTED, Reason.SENDER_UNREGISTERED),
+    "30033": (State.REJECTED, Reason.SENDER_UNREGISTERED),
+    "30034": (State.REJECTED, Reason.SENDER_UNREGISTERED),
+    "30035": (State.REJECTED, Reason.SENDER_UNREGISTERED),
+    "30036": (State.EXPIRED, Reason.EXPIRED),
+    "30410": (State.FAILED, Reason.TEMPORARY),
+    "30450": (State.REJECTED, Reason.FILTERED),
+    "30610": (State.REJECTED, Reason.CARRIER_BLOCKED),
+    "30640": (State.REJECTED, Reason.CARRIER_BLOCKED),
+}
+REFUSAL_CODES: Mapping[str, tuple[Reason, Retry]] = {
+    "20003": (Reason.CREDENTIALS, Retry.NEVER),
+    "20005": (Reason.ACCOUNT, Retry.NEVER),
+    "20006": (Reason.ACCOUNT, Retry.NEVER),
+    "20403": (Reason.ACCOUNT, Retry.NEVER),
+    "20404": (Reason.CONFIGURATION, Retry.NEVER),
+    "20429": (Reason.THROTTLED, Retry.LATER),
+    "21211": (Reason.INVALID_RECIPIENT, Retry.NEVER),
+    "21212": (Reason.INVALID_SENDER, Retry.OTHER_SENDER),
+    "21408": (Reason.UNROUTABLE, Retry.NEVER),
+    "21601": (Reason.INVALID_SENDER, Retry.OTHER_SENDER),
+    "21602": (Reason.INVALID_CONTENT, Retry.NEVER),
+    "21603": (Reason.INVALID_SENDER, Retry.OTHER_SENDER),
+    "21604": (Reason.INVALID_RECIPIENT, Retry.NEVER),
+    "21606": (Reason.INVALID_SENDER, Retry.OTHER_SENDER),
+    "21608": (Reason.ACCOUNT, Retry.NEVER),
+    "21609": (Reason.CONFIGURATION, Retry.NEVER),
+    "21610": (Reason.OPTED_OUT, Retry.NEVER),
+    "21611": (Reason.THROTTLED, Retry.LATER),
+    "21612": (Reason.UNROUTABLE, Retry.OTHER_SENDER),
+    "21614": (Reason.INVALID_RECIPIENT, Retry.NEVER),
+    "21617": (Reason.INVALID_CONTENT, Retry.NEVER),
+    "21618": (Reason.INVALID_CONTENT, Retry.NEVER),
+    "21624": (Reason.CONFIGURATION, Retry.NEVER),
+    "21659": (Reason.INVALID_SENDER, Retry.OTHER_SENDER),
+    "21660": (Reason.INVALID_SENDER, Retry.OTHER_SENDER),
+    "21661": (Reason.INVALID_SENDER, Retry.OTHER_SENDER),
+    "21701": (Reason.CONFIGURATION, Retry.NEVER),
+    "21702": (Reason.CONFIGURATION, Retry.NEVER),
+    "21703": (Reason.CONFIGURATION, Retry.NEVER),
+    "21704": (Reason.CONFIGURATION, Retry.NEVER),
+    "21705": (Reason.CONFIGURATION, Retry.NEVER),
+    "90007": (Reason.CONFIGURATION, Retry.NEVER),
+}
+REFUSAL_STATUSES: Mapping[int, tuple[Reason, Retry]] = {
+    401: (Reason.CREDENTIALS, Retry.NEVER),
+    403: (Reason.ACCOUNT, Retry.NEVER),
+    404: (Reason.CONFIGURATION, Retry.NEVER),
+    429: (Reason.THROTTLED, Retry.LATER),
+}
+
+BASE_URL = "https://api.twilio.com"
+REPORT_RETRIES = "#rc=5&rp=5xx,ct,rt"
+"""Twilio repeats a callback only on a failed connection unless the address asks for more in its fragment.
+
+Source: https://www.twilio.com/docs/usage/webhooks/webhooks-connection-overrides. The fragment is neither sent nor
+signed.
+"""
+CLOCK_SKEW = timedelta(seconds=60)
+_PAGE_SIZE = 100
+_DETAIL_LENGTH = 300
+_OK, _CREATED = 200, 201
+_CLIENT_ERROR, _SERVER_ERROR = 400, 500
+_FORM = "application/x-www-form-urlencoded"
+
+
+class Twilio(Vendor):
+    """Twilio Programmable Messaging."""
+
+    description = DESCRIPTION
+    answers = {"inbound": Answer(200, "text/xml", '<?xml version="1.0" encoding="UTF-8"?><Response/>')}  # noqa: RUF012
+
+    def verify(self, callback: Callback, account: Account) -> None:
+        """Check the signature over the public address and the form, or the address and the body's hash."""
+        given = callback.headers.get("x-twilio-signature", "")
+        if not given:
+            raise NotAuthenticError("The X-Twilio-Signature header is missing.")
+        signed = callback.url
+        if _is_form(callback):
+            signed += "".join(f"{name}{value}" for name, value in sorted(set(_form(callback))))
+        elif not hmac.compare_digest(
+            callback.query.get("bodySHA256", "").lower().encode(), hashlib.sha256(callback.body).hexdigest().encode()
+        ):
+            raise NotAuthenticError("bodySHA256 in the query is missing or is not the hash of the body.")
+        key = account.settings["authToken"].encode()
+        if not any(hmac.compare_digest(_sign(key, text), given.encode()) for text in _with_and_without_port(signed)):
+            raise NotAuthenticError("X-Twilio-Signature does not match. Is the public address what Twilio posts to?")
+        sid = _fields(callback).get("AccountSid")
+        if sid is not None and sid != account.settings["accountSid"]:
+            raise NotAuthenticError("AccountSid is another account's.")
+
+    def parse(self, callback: Callback) -> Parsed:
+        """Read a status callback or a reply."""
+        fields = _fields(callback)
+        vendor_id = str(fields.get("MessageSid") or fields.get("SmsSid") or "")
+        if not vendor_id:
+            raise MalformedError("MessageSid is missing.")
+        if callback.kind == "inbound":
+            return Parsed(
+                inbound=(
+                    InboundText(
+                        vendor_id=vendor_id,
+                        sender=str(fields.get("From") or ""),
+                        recipient=str(fields.get("To") or ""),
+                        text=str(fields.get("Body") or ""),
+                        raw=fields,
+                    ),
+                )
+            )
+        status = str(fields.get("MessageStatus") or fields.get("SmsStatus") or "")
+        if status in INBOUND_STATUSES:
+            return Parsed()
+        code = str(fields.get("ErrorCode") or "")
+        state, reason = _state(status, code)
+        return Parsed(
+            reports=(
+                DeliveryReport(
+                    state=state,
+                    reason=reason,
+                    vendor_id=vendor_id,
+                    message=callback.query.get("message", ""),
+                    recipient=str(fields.get("To") or ""),
+                    code=code,
+                    status=status,
+                    detail=str(fields.get("ErrorMessage") or "")[:_DETAIL_LENGTH],
+                    raw=fields,
+                ),
+            )
+        )
+
+    async def send(self, account: Account, call: SendCall, http: Http) -> Mapping[str, Outcome]:
+        """Post one message."""
+        (message,) = call.messages
+        form: dict[str, object] = {"To": message.to, "Body": message.text, "From": call.sender.address}
+        if service := account.settings.get("messagingServiceSid"):
+            form["MessagingServiceSid"] = service
+        if call.validity is not None:
+            form["ValidityPeriod"] = str(call.validity)
+        if call.report_url:
+            form["StatusCallback"] = f"{call.report_url}?message={message.id}{REPORT_RETRIES}"
+        return {message.id: _outcome(await _request(account, http, "POST", "/Messages.json", data=form))}
+
+    async def check(self, account: Account, http: Http) -> Check:
+        """Read the account's own record."""
+        answer = await _request(account, http, "GET", ".json")
+        if not isinstance(answer, _Answer):
+            return Check(ok=False, detail=answer.why if isinstance(answer, Unknown) else answer.detail)
+        if answer.status != _OK:
+            return Check(ok=False, detail=f"Twilio answered {answer.status}: {_message(answer.body)}")
+        state = str(answer.body.get("status") or "")
+        return Check(ok=state == "active", detail=f"The account is {state or 'of unknown state'}.")
+
+    async def lookup(
+        self, account: Account, call: SendCall, known: frozenset[str], http: Http
+    ) -> Mapping[str, Outcome]:
+        """Search the account's message list for the same recipient and text, made since the first attempt."""
+        return {message.id: await _find(account, call, message, known, http) for message in call.messages}
+
+    def set_up(self, urls: CallbackUrls) -> tuple[SetupStep, ...]:
+        """Describe where the reply address goes; reports need no set-up, each message carries their address."""
+        return (
+            SetupStep(
+                "Set the address for replies",
+                "Twilio Console > Phone Numbers > Manage > Active numbers > the number > Messaging: under "
+                '"A message comes in" choose Webhook, HTTP POST, and paste this address. For a Messaging Service: '
+                'Integration > "Send a webhook".',
+                urls.inbound,
+            ),
+            SetupStep(
+                "Delivery reports need no set-up",
+                "The gateway names this address with every message it sends.",
+                urls.report,
+            ),
+        )
+
+
+class _Answer:
+    """An HTTP answer of Twilio's with its JSON body, or an empty one where it was not JSON."""
+
+    def __init__(self, status: int, text: str, headers: Any) -> None:
+        self.status = status
+        self.headers = headers or {}
+        try:
+            body = json.loads(text)
+        except ValueError:
+            body = None
+        self.readable = isinstance(body, dict)
+        self.body: dict[str, Any] = body if isinstance(body, dict) else {}
+
+
+async def _request(
+    account: Account,
+    http: Http,
+    method: str,
+    resource: str,
+    *,
+    data: dict[str, object] | None = None,
+    params: dict[str, object] | None = None,
+) -> _Answer | Refused | Unknown:
+    import aiohttp  # noqa: PLC0415
+
+    sid = account.settings["accountSid"]
+    base = account.settings.get("baseUrl", BASE_URL).rstrip("/")
+    client = _client(account, http)
+    try:
+        response = await asyncio.wait_for(
+            client.request_async(method, f"{base}/2010-04-01/Accounts/{sid}{resource}", data=data, params=params),
+            http.timeout,
+        )
+    except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError, aiohttp.InvalidURL) as error:
+        return Refused(Reason.TEMPORARY, Retry.LATER, detail=f"No connection: {type(error).__name__}.")
+    except TimeoutError:
+        return Unknown(f"No answer within {http.timeout:g} s.")
+    except (aiohttp.ClientError, ValueError, OSError) as error:
+        return Unknown(f"The connection was lost: {type(error).__name__}.")
+    return _Answer(response.status_code, response.text, response.headers)
+
+
+def _client(account: Account, http: Http) -> Client:
+    sid, token = account.settings["accountSid"], account.settings["authToken"]
+
+    def make() -> Client:
+        from twilio.http.async_http_client import AsyncTwilioHttpClient  # noqa: PLC0415 - slow to import
+        from twilio.rest import Client  # noqa: PLC0415
+
+        return Client(sid, token, http_client=AsyncTwilioHttpClient())  # type: ignore[no-untyped-call] # the SDK has none
+
+    return http.keep(("twilio", sid, token), make)
+
+
+def _outcome(answer: _Answer | Refused | Unknown) -> Outcome:
+    if not isinstance(answer, _Answer):
+        return answer
+    body, status = answer.body, answer.status
+    code = str(body.get("code") or "")
+    if status < _CLIENT_ERROR:
+        sid = str(body.get("sid") or "")
+        return Accepted(sid) if status == _CREATED and sid else Unknown(f"Twilio answered {status} without a sid.")
+    if status >= _SERVER_ERROR:
+        return Unknown(f"Twilio answered {status}: {_message(body)}", code or str(status))
+    reason, retry = REFUSAL_CODES.get(code) or REFUSAL_STATUSES.get(status) or (Reason.OTHER, Retry.NEVER)
+    after = retry_after(answer.headers.get("Retry-After"), datetime.now(UTC)) if retry is Retry.LATER else None
+    return Refused(reason, retry, after, code or str(status), _message(body))
+
+
+def _message(body: Mapping[str, Any]) -> str:
+    """Return the error's words; Twilio has two shapes of error bodies."""
+    return str(body.get("message") or body.get("detail") or body.get("title") or "")[:_DETAIL_LENGTH]
+
+
+async def _find(account: Account, call: SendCall, message: Outgoing, known: frozenset[str], http: Http) -> Outcome:
+    answer = await _request(account, http, "GET", "/Messages.json", params={"To": message.to, "PageSize": _PAGE_SIZE})
+    if not isinstance(answer, _Answer) or answer.status != _OK or not isinstance(answer.body.get("messages"), list):
+        return Unknown("Twilio's message list could not be read.")
+    since = call.first_attempt - CLOCK_SKEW
+    page = answer.body["messages"]
+    for item in page:
+        made = _time(item.get("date_created"))
+        if made is not None and made < since:
+            break
+        if (
+            item.get("body") == message.text
+            and item.get("sid") not in known
+            and "outbound" in str(item.get("direction"))
+        ):
+            return Accepted(str(item["sid"]))
+    else:
+        if len(page) == _PAGE_SIZE:
+            return Unknown(f"More than {_PAGE_SIZE} messages went to this recipient since.")
+    return Refused(Reason.TEMPORARY, Retry.LATER, detail="Twilio's message list does not have it.")
+
+
+def _state(status: str, code: str) -> tuple[State, Reason | None]:
+    state = REPORT_STATUSES.get(status, State.UNKNOWN)
+    if state in {State.UNDELIVERED, State.FAILED} and code in REPORT_CODES:
+        return REPORT_CODES[code]
+    if status == "canceled":
+        return State.FAILED, Reason.CANCELED
+    return state, Reason.OTHER if state in {State.UNDELIVERED, State.FAILED, State.UNKNOWN} else None
+
+
+def _sign(key: bytes, text: str) -> bytes:
+    return base64.b64encode(hmac.new(key, text.encode(), hashlib.sha1).digest())
+
+
+def _with_and_without_port(signed: str) -> tuple[str, ...]:
+    """Return the signed text with and without the scheme's default port: Twilio has signed both.
+
+    Source: https://www.twilio.com/docs/usage/webhooks/webhooks-security and the SDK's ``RequestValidator``.
+    """
+    parts = urlsplit(signed.partition("?")[0])
+    default = {"https": ":443", "http": ":80"}.get(parts.scheme, "")
+    host = parts.hostname or ""
+    if parts.port is None:
+        return signed, signed.replace(f"://{host}", f"://{host}{default}", 1)
+    return signed, signed.replace(f"://{host}{default}/", f"://{host}/", 1)
+
+
+def _is_form(callback: Callback) -> bool:
+    return callback.headers.get("content-type", _FORM).partition(";")[0].strip().lower() == _FORM
+
+
+def _form(callback: Callback) -> list[tuple[str, str]]:
+    return parse_qsl(callback.body.decode("utf-8", "replace"), keep_blank_values=True)
+
+
+def _fields(callback: Callback) -> dict[str, Any]:
+    if _is_form(callback):
+        return dict(_form(callback))
+    try:
+        body = json.loads(callback.body)
+    except ValueError as error:
+        raise MalformedError("The body is neither a form nor JSON.") from error
+    if not isinstance(body, dict):
+        raise MalformedError("The JSON body is not an object.")
+    return body
+
+
+def _time(value: Any) -> datetime | None:
+    try:
+        return parsedate_to_datetime(str(value))
+    except (TypeError, ValueError):
+        return None
+
+
+vendor = Twilio()
