@@ -398,6 +398,7 @@ class InboundText:
         text: The text as it came.
         at: When the vendor received it, by the vendor's clock.
         account: The vendor's name of the account it belongs to, where the callback does not name the provider.
+        consent: ``stop``, ``start`` or ``help`` where the vendor already took it for one, in whatever language.
         raw: The item as it came.
     """
 
@@ -407,6 +408,7 @@ class InboundText:
     text: str
     at: datetime | None = None
     account: str = ""
+    consent: str = ""
     raw: Mapping[str, Any] = field(default_factory=dict)
 
 

@@ -268,6 +268,7 @@ class Twilio(Vendor):
                         sender=str(fields.get("From") or ""),
                         recipient=str(fields.get("To") or ""),
                         text=str(fields.get("Body") or ""),
+                        consent=str(fields.get("OptOutType") or "").lower(),
                         raw=fields,
                     ),
                 )

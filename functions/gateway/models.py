@@ -1,0 +1,370 @@
+"""The shapes of requests and answers: what the API takes and gives, and what OpenAPI says of it."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, StringConstraints
+from pydantic.alias_generators import to_camel
+
+from functions.vendors.contract import Category, Reason, SenderType, State
+
+MAX_MESSAGES = 1000
+MAX_METADATA_BYTES = 2048
+
+Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=100)]
+Words = Annotated[str, StringConstraints(strip_whitespace=True, max_length=1000)]
+BusinessUnit = Annotated[str, StringConstraints(strip_whitespace=True, max_length=100)]
+Reference = Annotated[str, StringConstraints(min_length=1, max_length=200)]
+Text = Annotated[str, StringConstraints(min_length=1, max_length=4096)]
+SettingValue = Annotated[str, StringConstraints(strip_whitespace=True, max_length=4096)]
+
+
+class Shape(BaseModel):
+    """JSON in camelCase; unknown fields are refused, so that a typing error cannot pass unseen."""
+
+    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, extra="forbid", frozen=True)
+
+
+class ProviderState(StrEnum):
+    """Whether a provider may send."""
+
+    DRAFT = "draft"
+    ACTIVE = "active"
+    DISABLED = "disabled"
+
+
+class NewProvider(Shape):
+    """A provider to create; it is a draft until it is finished."""
+
+    vendor: str = Field(description="One of the vendors that GET /api/vendors lists.", examples=["twilio"])
+    name: Name = Field(description="What people call it.", examples=["Twilio EU"])
+    description: Words = Field(default="", description="Anything worth knowing about it.")
+    business_unit: BusinessUnit = Field(default="", description="Who owns it.", examples=["retail"])
+    settings: dict[str, SettingValue] = Field(
+        default_factory=dict,
+        description="The vendor's settings by name. Secret ones are kept in the secret store and never shown again.",
+        examples=[
+            {"accountSid": "AC0123456789abcdef0123456789abcdef", "authToken": "0123456789abcdef0123456789abcdef"}
+        ],
+    )
+
+
+class ProviderChange(Shape):
+    """What to change of a provider; what is left out stays."""
+
+    name: Name | None = None
+    description: Words | None = None
+    business_unit: BusinessUnit | None = None
+    state: ProviderState | None = Field(
+        default=None, description="`active` or `disabled`; a draft is finished instead."
+    )
+    settings: dict[str, SettingValue | None] = Field(
+        default_factory=dict,
+        description="Settings to set by name; null removes one.",
+        examples=[{"authTokenSecondary": None}],
+    )
+
+
+class Provider(Shape):
+    """One configured account at a vendor."""
+
+    id: str = Field(examples=["01kb3v9r2m8q4t6w0x5y7z1a2b"])
+    vendor: str
+    name: str
+    description: str
+    business_unit: str
+    state: ProviderState
+    settings: dict[str, str] = Field(description="The settings that are not secret.")
+    secrets_set: list[str] = Field(description="The names of the secret settings that have a value.")
+    senders: int = Field(description="How many senders it has.")
+    created_at: datetime
+    updated_at: datetime
+    notice: str = Field(default="", description="What to know about the vendor, such as a retirement.")
+
+
+class Providers(Shape):
+    """Providers by name."""
+
+    items: list[Provider]
+
+
+class NewSender(Shape):
+    """A sender to add to a provider."""
+
+    type: SenderType
+    address: str = Field(
+        description="E.164 with plus, a bare short code, or an alphanumeric id of up to 11 characters.",
+        examples=["+18885550100"],
+        min_length=1,
+        max_length=20,
+    )
+    display_name: Annotated[str, StringConstraints(strip_whitespace=True, max_length=100)] = ""
+    business_unit: BusinessUnit = Field(default="", description="Empty: the provider's own.")
+
+
+class SenderChange(Shape):
+    """What to change of a sender; its type and address stay for life."""
+
+    display_name: Annotated[str, StringConstraints(strip_whitespace=True, max_length=100)] | None = None
+    business_unit: BusinessUnit | None = None
+
+
+class SenderView(Shape):
+    """A number or alphanumeric id that belongs to a provider."""
+
+    id: str = Field(examples=["snd-6mbpw3d2v9t1k8"])
+    provider: str
+    type: SenderType
+    address: str
+    display_name: str
+    business_unit: str
+    two_way: bool = Field(description="Whether people can reply to it.")
+    created_at: datetime
+    updated_at: datetime
+    note: str = ""
+
+
+class Senders(Shape):
+    """The senders of a provider, by address."""
+
+    items: list[SenderView]
+
+
+class MessageIn(Shape):
+    """One message of a call."""
+
+    to: str = Field(description="The recipient in E.164 with plus.", examples=["+14255550123"])
+    text: Text | None = Field(default=None, description="Its own text; left out, the call's text.")
+    reference: Reference | None = Field(default=None, description="The caller's own name for it, handed back.")
+    metadata: dict[str, JsonValue] | None = Field(
+        default=None, description="Handed back with the message and in every event; at most 2 KiB of JSON."
+    )
+
+
+class SendRequest(Shape):
+    """One text to one or many, or up to 1,000 texts of their own."""
+
+    sender: str = Field(
+        alias="from",
+        description="The sender's id, or its address where only one active sender has it.",
+        examples=["+18885550100"],
+        min_length=1,
+        max_length=100,
+    )
+    to: str | list[str] | None = Field(
+        default=None,
+        description="One recipient or up to 1,000 of the same text; or use `messages`.",
+        examples=["+14255550123"],
+    )
+    text: Text | None = Field(default=None, description="The text of all messages that have none of their own.")
+    messages: list[MessageIn] | None = Field(default=None, description="Up to 1,000 messages; or use `to`.")
+    category: Category = Field(default=Category.TRANSACTIONAL, description="Why they are sent.")
+    validity_period: int | None = Field(
+        default=None, ge=1, le=259_200, description="Seconds from now after which they are worthless."
+    )
+    business_unit: BusinessUnit | None = Field(default=None, description="Must be the sender's, if given.")
+    reference: Reference | None = Field(default=None, description="For all messages that have none of their own.")
+    metadata: dict[str, JsonValue] | None = Field(
+        default=None, description="For all messages that have none of their own."
+    )
+
+
+class RefusalCode(StrEnum):
+    """Why one message of a call was not accepted."""
+
+    INVALID_RECIPIENT = "invalid_recipient"
+    INVALID_TEXT = "invalid_text"
+    INVALID_METADATA = "invalid_metadata"
+    SENDER_NOT_ALLOWED = "sender_not_allowed"
+    OPTED_OUT = "opted_out"
+
+
+class Refusal(Shape):
+    """Why one message was not accepted."""
+
+    code: str
+    field: str = Field(description="A JSON pointer into the request.", examples=["/messages/3/to"])
+    detail: str
+
+
+class AcceptedItem(Shape):
+    """What became of one message of a call."""
+
+    index: int = Field(description="Its place in the request, from 0.")
+    id: str | None = Field(default=None, description="The message's id; absent when it was refused.")
+    to: str
+    status: str = Field(description="`queued` or `refused`.", examples=["queued"])
+    segments: int | None = None
+    encoding: str | None = None
+    reference: str | None = None
+    refusal: Refusal | None = None
+    warnings: list[str] = Field(default_factory=list)
+
+
+class SendAnswer(Shape):
+    """What became of a call: an id for each accepted message, a reason for each refused one."""
+
+    accepted: int
+    refused: int
+    messages: list[AcceptedItem]
+
+
+class PreviewRequest(Shape):
+    """A text to look at without sending it."""
+
+    text: Annotated[str, StringConstraints(max_length=4096)]
+    sender: str | None = Field(
+        default=None, alias="from", description="A sender, to check against its vendor's limits."
+    )
+
+
+class CostlyCharacter(Shape):
+    """A character that costs more than one unit or forces the whole text into UCS-2."""
+
+    character: str
+    name: str
+    index: int
+    count: int
+
+
+class Preview(Shape):
+    """How a text would be sent."""
+
+    encoding: str = Field(examples=["GSM-7"])
+    units: int = Field(description="Septets, or UTF-16 code units.")
+    segments: int = Field(description="An estimate: vendors and carriers may recode.")
+    per_segment: list[int]
+    characters: int
+    forcing_ucs2: list[CostlyCharacter]
+    costing_two: list[CostlyCharacter]
+    suggestion: str | None = Field(default=None, description="The same text in GSM-7, where that is possible.")
+    refusal: Refusal | None = Field(default=None, description="Why it would be refused.")
+
+
+class TimelineEntry(Shape):
+    """One fact of a message's life."""
+
+    at: datetime
+    what: str = Field(description="accepted, sending, sent, refused, unanswered, looked_up, report", examples=["sent"])
+    state: State | None = None
+    reason: Reason | None = None
+    detail: str = ""
+    attempt: int | None = None
+    vendor_id: str | None = None
+    vendor_code: str | None = None
+    vendor_status: str | None = None
+    vendor_time: datetime | None = None
+    counted: bool = Field(default=True, description="False where it changed nothing: a repeat, or a report overtaken.")
+
+
+class MessageSummary(Shape):
+    """A message in a list."""
+
+    id: str
+    to: str
+    sender: str = Field(alias="from")
+    provider: str
+    business_unit: str
+    status: State
+    reason: Reason | None = None
+    category: Category
+    segments: int
+    encoding: str
+    reference: str | None = None
+    created_at: datetime
+    updated_at: datetime
+
+
+class MessageView(MessageSummary):
+    """A message with its whole story."""
+
+    text: str
+    metadata: dict[str, JsonValue] | None = None
+    vendor: str = ""
+    vendor_id: str | None = None
+    expires_at: datetime | None = None
+    corrected: bool = Field(default=False, description="A late report turned a failure into a delivery.")
+    timeline: list[TimelineEntry]
+
+
+class MessagePage(Shape):
+    """Messages, newest first."""
+
+    items: list[MessageSummary]
+    next: str | None = Field(default=None, description="Pass it as `cursor` for the next page; absent on the last.")
+
+
+class InboundView(Shape):
+    """A text that a person sent to one of our senders."""
+
+    id: str
+    sender: str = Field(alias="from")
+    to: str
+    provider: str | None
+    business_unit: str
+    text: str
+    keyword: str | None = Field(default=None, description="stop, start or help where it was taken for one.")
+    possible_opt_out: bool = Field(default=False, description="It reads like a wish to stop but is no keyword.")
+    received_at: datetime
+    vendor_time: datetime | None = None
+    vendor_id: str
+
+
+class InboundPage(Shape):
+    """Inbound messages, newest first."""
+
+    items: list[InboundView]
+    next: str | None = None
+
+
+class NewOptOut(Shape):
+    """A recipient who must not be texted."""
+
+    number: str = Field(description="E.164 with plus.", examples=["+14255550123"])
+    sender: str | None = Field(default=None, description="A sender's id or address; left out, from no sender at all.")
+    note: Annotated[str, StringConstraints(max_length=200)] = ""
+
+
+class OptOutView(Shape):
+    """A recipient who is not texted."""
+
+    number: str
+    sender: str | None = Field(description="The sender's address, or null for all senders.")
+    since: datetime
+    source: str = Field(description="keyword, vendor or operator", examples=["keyword"])
+    note: str = ""
+
+
+class OptOutPage(Shape):
+    """Opt-outs by number."""
+
+    items: list[OptOutView]
+    next: str | None = None
+
+
+class CheckResult(Shape):
+    """What a live check of the credentials found."""
+
+    ok: bool
+    detail: str
+    checked: list[dict[str, Any]] = Field(description="One entry per set of credentials: primary, then secondary.")
+
+
+class SetupStepView(Shape):
+    """One thing to do at the vendor."""
+
+    title: str
+    detail: str
+    value: str = ""
+
+
+class CallbacksView(Shape):
+    """Where the vendor reports and what to set there."""
+
+    report: str = Field(description="The address, or the function, for delivery reports.")
+    inbound: str = Field(description="The address, or the function, for replies.")
+    authentication: str
+    steps: list[SetupStepView]
