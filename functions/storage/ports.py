@@ -25,7 +25,7 @@ class StorageError(Exception):
 
 
 class StaleError(Exception):
-    """The row was changed or deleted by someone else since it was read."""
+    """What was read is not what is there now: a row changed, a queue message passed on, a secret's name used up."""
 
 
 class TooLargeError(Exception):
@@ -34,12 +34,13 @@ class TooLargeError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One row of a table.
+    r"""One row of a table.
 
     Args:
-        partition: The partition key, at most 512 characters, none of ``/ \\ # ?`` or control characters.
+        partition: The partition key, 1 to 512 characters of the Basic Multilingual Plane, none of ``/ \ # ?`` and no
+            control characters. Keys sort by code point.
         key: The row key, the same rules; unique within its partition.
-        values: The properties by name; names match ``[A-Za-z_][A-Za-z0-9_]*``.
+        values: At most 251 properties by name; names match ``[A-Za-z_][A-Za-z0-9_]*``, floats are finite.
         etag: The version as the store gave it; ``None`` on a row that was not read from the store.
     """
 
@@ -56,15 +57,18 @@ class Tables(Protocol):
         """Insert those of the rows that are absent, atomically, and leave those that are there as they are.
 
         Args:
-            table: Letters and digits, 3 to 63 characters.
-            rows: 1 to 100 rows of one partition with distinct keys, 4 MiB together, 1 MiB each.
+            table: Letters and digits, a letter first, 3 to 63 characters; upper and lower case are the same.
+            rows: 1 to 100 rows of one partition with distinct keys, 4 MiB together on the wire (bytes travel in
+                base64), 1 MiB each.
 
         Returns:
-            The keys this call inserted; a key that is missing from it was there before.
+            The keys this call inserted; a key that is missing from it was there before. A retry inside the call
+            after a lost answer does not count as "there before", so an insert is a claim that one caller wins.
 
         Raises:
             TooLargeError: A row is over the limit.
-            StorageError: The store did not answer; the rows may or may not be there.
+            StorageError: The store did not answer; the rows may or may not be there, and a second call cannot tell
+                whose they are. A caller that must know puts a mark of its own into the row and reads it back.
         """
         ...
 
@@ -93,11 +97,16 @@ class Tables(Protocol):
 
         Raises:
             StaleError: It was changed or deleted since, or ``row.etag`` is ``None``.
+            TooLargeError: The row is over the limit.
+            StorageError: The store did not answer; the row may or may not be replaced.
         """
         ...
 
     async def delete(self, table: str, partition: str, key: str, *, etag: str | None = None) -> bool:
         """Delete the row, whatever its version unless ``etag`` is given; tell whether it was there.
+
+        The answer is for people, not a claim: after a retry inside the call it may be ``False`` for the one who
+        deleted the row.
 
         Raises:
             StaleError: ``etag`` is given and is not the row's version any more.
@@ -116,6 +125,8 @@ class QueueItem:
         dequeue_count: How often it was received, this time included.
         inserted: When it was put, seconds since the epoch.
         expires: When the store drops it, seconds since the epoch.
+        decoded: ``False`` if the text on the wire was not base64 of UTF-8, which ``put`` never writes; ``body`` is then
+            that text as it came, and the Functions host would put the message aside as poison.
     """
 
     id: str
@@ -124,6 +135,7 @@ class QueueItem:
     dequeue_count: int
     inserted: float
     expires: float
+    decoded: bool = True
 
 
 class Queues(Protocol):
@@ -132,19 +144,31 @@ class Queues(Protocol):
     async def put(self, queue: str, body: str, *, delay: float = 0.0) -> None:
         """Add a message that becomes visible after ``delay`` seconds (at most 7 days); it never expires.
 
-        The text goes over the wire in base64, as the Functions queue trigger expects it.
+        The text goes over the wire in base64, as the Functions queue trigger expects it. Fractions of a second are
+        rounded up, here and in every other duration, since Azure counts in whole seconds.
+
+        Args:
+            queue: Lower case letters, digits and single dashes, 3 to 63 characters.
+            body: At most 48 KiB of UTF-8.
+            delay: Seconds, 0 to 7 days.
 
         Raises:
             TooLargeError: The body is over 48 KiB of UTF-8.
+            StorageError: The store did not answer; the message may or may not be there, or even be there twice.
         """
         ...
 
     async def receive(self, queue: str, *, limit: int, visibility: float) -> list[QueueItem]:
-        """Take up to ``limit`` (1-32) messages and hide them for ``visibility`` seconds; a missing queue is empty."""
+        """Take up to ``limit`` (1-32) messages and hide them for ``visibility`` seconds (1 second to 7 days).
+
+        A missing queue is empty. The order is roughly that of arrival and nothing to rely on.
+        """
         ...
 
     async def extend(self, queue: str, item: QueueItem, *, visibility: float) -> QueueItem:
-        """Hide a received message for ``visibility`` seconds from now (0 gives it back) and return it with its new receipt.
+        """Hide a received message for ``visibility`` seconds from now (0 gives it back) and return its new receipt.
+
+        A receipt stays good until the message is received or extended again, even when its time has run out.
 
         Raises:
             StaleError: Someone else holds the message, or it is gone.
@@ -165,14 +189,21 @@ class Queues(Protocol):
 
 
 class Secrets(Protocol):
-    """Secret texts under immutable names: a name is written once, read often, and then deleted."""
+    """Secret texts under immutable names: a name is written once, read often, then deleted and never used again."""
 
     async def set(self, name: str, value: str) -> None:
         """Keep the value under the name.
 
+        Writing the same again (a retry) is fine. Another value under a name in use is a mistake: a process that has
+        read the old one goes on with it.
+
         Args:
-            name: Letters, digits and dashes, at most 127 characters.
-            value: At most 25,000 characters.
+            name: Letters, digits and dashes, 1 to 127 characters; upper and lower case are the same.
+            value: 1 to 25,000 bytes of UTF-8.
+
+        Raises:
+            StaleError: The name was deleted before; Key Vault keeps deleted names for its retention period.
+            TooLargeError: The value is over the limit.
         """
         ...
 
