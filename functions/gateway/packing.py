@@ -22,7 +22,7 @@ def pack(document: Any) -> dict[str, Value]:
 
 def unpack(values: Mapping[str, Value]) -> Any:
     """Return the document that ``pack`` packed; other properties are passed over."""
-    pieces = []
+    pieces: list[bytes] = []
     while isinstance(piece := values.get(f"p{len(pieces)}"), bytes):
         pieces.append(piece)
     return orjson.loads(zlib.decompress(b"".join(pieces)))

@@ -32,8 +32,8 @@ def advance(current: State, reported: State) -> State:
     """Return the state after a report.
 
     A higher rank wins, of equal ranks the first. ``unknown`` replaces only ``queued`` and ``sent``, and gives way to
-    ``sent`` and to everything final. So a late ``sent`` never undoes ``delivered``, and a late ``delivered`` corrects an
-    earlier failure.
+    ``sent`` and to everything final. So a late ``sent`` never undoes ``delivered``, and a late ``delivered`` corrects
+    an earlier failure.
     """
     if reported is State.UNKNOWN:
         return reported if current in _REPLACEABLE_BY_UNKNOWN else current

@@ -1,0 +1,285 @@
+"""The facts of a batch and how they are kept: one partition of rows, each inserted once and never changed.
+
+A batch's rows, in key order: ``accepted``, ``outcome:NNN`` and ``sending:NNN`` for attempt NNN, ``report:II:RR:digest``
+for message II and state rank RR, and in the end ``summary``. Inserting a row again changes nothing, which is all there
+is to deduplication.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+import orjson
+
+from functions.gateway.clock import from_ms, to_ms
+from functions.gateway.packing import pack, unpack
+from functions.gateway.states import rank
+from functions.storage.ports import Row
+from functions.vendors.contract import (
+    Accepted,
+    Category,
+    DeliveryReport,
+    Outcome,
+    Reason,
+    Refused,
+    Retry,
+    Sender,
+    SenderType,
+    State,
+    Unknown,
+)
+
+TABLE = "batches"
+ACCEPTED = "accepted"
+SUMMARY = "summary"
+MAX_BATCH = 100
+"""Messages in a batch; their recipients are distinct, so batch and recipient name a message."""
+
+MAX_BATCH_BYTES = 700_000
+"""Text and metadata of a batch before compression, so that its row fits into 1 MiB even if nothing compresses."""
+
+_RAW_LENGTH = 16_000
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One message of a batch as it was accepted."""
+
+    to: str
+    text: str
+    segments: int
+    encoding: str
+    reference: str | None = None
+    metadata: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Messages accepted in one call and dispatched together.
+
+    Args:
+        sender_id: The sender's id; its type and address are kept as they were.
+        validity: Seconds from ``created`` after which the messages are worthless, or ``None``.
+    """
+
+    id: str
+    provider: str
+    vendor: str
+    sender_id: str
+    sender: Sender
+    business_unit: str
+    category: Category
+    created: datetime
+    validity: int | None
+    items: tuple[Item, ...]
+
+    @property
+    def expires(self) -> datetime | None:
+        """When the messages are worthless."""
+        return None if self.validity is None else from_ms(to_ms(self.created) + self.validity * 1000)
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One try to hand messages to the vendor, or to find out what became of an earlier one.
+
+    Args:
+        number: From 1.
+        lookup: Whether it only reads the vendor's log.
+        started: When the claim was made.
+        lease: Seconds for which the claim holds; after that its worker makes no call any more.
+        indices: Which messages.
+        outcomes: By message, once the attempt ended; ``None`` while it runs or when its worker died.
+        ended: When it ended.
+    """
+
+    number: int
+    lookup: bool
+    started: datetime
+    lease: float
+    indices: tuple[int, ...]
+    outcomes: Mapping[int, Outcome] | None = None
+    ended: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """A delivery report as it is kept."""
+
+    index: int
+    state: State
+    reason: Reason | None
+    vendor_id: str
+    code: str
+    status: str
+    detail: str
+    at: datetime | None
+    received: datetime
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """All that is known of a batch."""
+
+    batch: Batch
+    attempts: tuple[Attempt, ...] = ()
+    reports: tuple[Report, ...] = ()
+    closed: bool = False
+    reports_of: Mapping[int, Sequence[Report]] = field(default_factory=dict)
+
+
+def accepted_row(batch: Batch) -> Row:
+    """Return the row that makes the batch exist."""
+    document = {
+        "provider": batch.provider,
+        "vendor": batch.vendor,
+        "senderId": batch.sender_id,
+        "type": batch.sender.type.value,
+        "address": batch.sender.address,
+        "businessUnit": batch.business_unit,
+        "category": batch.category.value,
+        "created": to_ms(batch.created),
+        "validity": batch.validity,
+        "items": [
+            [item.to, item.text, item.segments, item.encoding, item.reference, item.metadata] for item in batch.items
+        ],
+    }
+    return Row(batch.id, ACCEPTED, pack(document))
+
+
+def batch_of(row: Row) -> Batch:
+    """Return the batch that an ``accepted`` row holds."""
+    document = unpack(row.values)
+    return Batch(
+        id=row.partition,
+        provider=document["provider"],
+        vendor=document["vendor"],
+        sender_id=document["senderId"],
+        sender=Sender(SenderType(document["type"]), document["address"]),
+        business_unit=document["businessUnit"],
+        category=Category(document["category"]),
+        created=from_ms(document["created"]),
+        validity=document["validity"],
+        items=tuple(Item(*item) for item in document["items"]),
+    )
+
+
+def sending_row(batch: str, attempt: Attempt) -> Row:
+    """Return the row that claims an attempt: whoever inserts it makes the calls, nobody else."""
+    return Row(
+        batch,
+        f"sending:{attempt.number:03d}",
+        {
+            "lookup": attempt.lookup,
+            "started": to_ms(attempt.started),
+            "lease": attempt.lease,
+            "indices": orjson.dumps(attempt.indices).decode(),
+        },
+    )
+
+
+def outcome_row(batch: str, number: int, outcomes: Mapping[int, Outcome], ended: datetime) -> Row:
+    """Return the row that says what came of an attempt."""
+    document = {
+        "ended": to_ms(ended),
+        "outcomes": {str(index): _outcome_document(outcome) for index, outcome in outcomes.items()},
+    }
+    return Row(batch, f"outcome:{number:03d}", pack(document))
+
+
+def report_row(batch: str, index: int, report: DeliveryReport, received: datetime) -> Row:
+    """Return the row of a delivery report; the same report again gives the same key."""
+    said = orjson.dumps([report.vendor_id, report.state.value, report.status, report.code])
+    digest = hashlib.blake2b(said, digest_size=8).hexdigest()
+    return Row(
+        batch,
+        f"report:{index:02d}:{rank(report.state):02d}:{digest}",
+        {
+            "state": report.state.value,
+            "reason": report.reason.value if report.reason else "",
+            "vendorId": report.vendor_id,
+            "code": report.code,
+            "status": report.status,
+            "detail": report.detail,
+            "at": to_ms(report.at) if report.at else 0,
+            "received": to_ms(received),
+            "raw": orjson.dumps(dict(report.raw), default=str).decode(errors="replace")[:_RAW_LENGTH],
+        },
+    )
+
+
+def read_facts(rows: Sequence[Row]) -> Facts | None:
+    """Return what a batch's rows say, or ``None`` when it was never accepted."""
+    by_key = {row.key: row for row in rows}
+    if ACCEPTED not in by_key:
+        return None
+    attempts = []
+    for row in rows:
+        if not row.key.startswith("sending:"):
+            continue
+        number = int(row.key.removeprefix("sending:"))
+        ended = by_key.get(f"outcome:{number:03d}")
+        attempts.append(_attempt(number, row, ended))
+    reports = sorted(
+        (_report(row) for row in rows if row.key.startswith("report:")),
+        key=lambda report: (report.received, report.key),
+    )
+    reports_of: dict[int, list[Report]] = {}
+    for report in reports:
+        reports_of.setdefault(report.index, []).append(report)
+    return Facts(batch_of(by_key[ACCEPTED]), tuple(attempts), tuple(reports), SUMMARY in by_key, reports_of)
+
+
+def _attempt(number: int, row: Row, ended: Row | None) -> Attempt:
+    values: Mapping[str, Any] = row.values
+    document = unpack(ended.values) if ended else None
+    return Attempt(
+        number=number,
+        lookup=values["lookup"],
+        started=from_ms(values["started"]),
+        lease=values["lease"],
+        indices=tuple(orjson.loads(values["indices"])),
+        outcomes={int(index): _outcome(item) for index, item in document["outcomes"].items()} if document else None,
+        ended=from_ms(document["ended"]) if document else None,
+    )
+
+
+def _report(row: Row) -> Report:
+    values: Mapping[str, Any] = row.values
+    return Report(
+        index=int(row.key.split(":")[1]),
+        state=State(values["state"]),
+        reason=Reason(values["reason"]) if values["reason"] else None,
+        vendor_id=values["vendorId"],
+        code=values["code"],
+        status=values["status"],
+        detail=values["detail"],
+        at=from_ms(values["at"]) if values["at"] else None,
+        received=from_ms(values["received"]),
+        key=row.key,
+    )
+
+
+def _outcome_document(outcome: Outcome) -> list[Any]:
+    match outcome:
+        case Accepted():
+            return ["accepted", outcome.vendor_id]
+        case Refused():
+            return ["refused", outcome.reason.value, outcome.retry.value, outcome.after, outcome.code, outcome.detail]
+        case Unknown():
+            return ["unknown", outcome.why, outcome.code]
+
+
+def _outcome(document: Sequence[Any]) -> Outcome:
+    kind, *rest = document
+    if kind == "accepted":
+        return Accepted(*rest)
+    if kind == "refused":
+        reason, retry, after, code, detail = rest
+        return Refused(Reason(reason), Retry(retry), after, code, detail)
+    return Unknown(*rest)

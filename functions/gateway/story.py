@@ -1,0 +1,275 @@
+"""What the facts of a batch amount to: the state of each message, its time line, and what is left to do."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+
+from functions.gateway.facts import Attempt, Facts, Report
+from functions.gateway.models import TimelineEntry
+from functions.gateway.states import FINAL, advance
+from functions.vendors.contract import Accepted, Outcome, Reason, Refused, Retry, State, Unknown
+
+REFUSED_STATES = {
+    Reason.EXPIRED: State.EXPIRED,
+    Reason.THROTTLED: State.FAILED,
+    Reason.TEMPORARY: State.FAILED,
+    Reason.QUOTA: State.FAILED,
+    Reason.CREDENTIALS: State.FAILED,
+    Reason.ACCOUNT: State.FAILED,
+    Reason.CONFIGURATION: State.FAILED,
+}
+"""The state that a final refusal leads to; every other reason lies with the message itself and is ``rejected``."""
+
+MAX_ATTEMPTS = 8
+"""Times a message is offered to the vendor before a passing refusal counts as final."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tries:
+    """What came of offering one message to the vendor.
+
+    Args:
+        count: How often it was offered.
+        last: What came of the last try; ``None`` before the first and while one runs.
+        attempt: The last try.
+        first_possible: When the first try began that may have sent it without our knowing; ``None`` when it is certain
+            that it was sent, or that it was not.
+        lookups: How often the vendor's log was read for it since.
+    """
+
+    count: int = 0
+    last: Outcome | None = None
+    attempt: Attempt | None = None
+    first_possible: datetime | None = None
+    lookups: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Where one message stands.
+
+    Args:
+        state: The highest-ranked fact.
+        reason: Why it did not arrive, if it did not.
+        vendor_id: The vendor's id, once known.
+        updated: When the last fact came that counted.
+        corrected: Whether a late report turned a failure into a delivery.
+    """
+
+    state: State
+    reason: Reason | None
+    vendor_id: str
+    updated: datetime
+    corrected: bool = False
+
+
+def tries(facts: Facts, index: int) -> Tries:
+    """Return what came of offering a message to the vendor.
+
+    A refusal proves only that its own try sent nothing; an earlier try without an answer stays open until the vendor's
+    log settles it.
+    """
+    so_far = Tries()
+    for attempt in facts.attempts:
+        if index not in attempt.indices:
+            continue
+        outcome = (attempt.outcomes or {}).get(index)
+        if attempt.lookup and (outcome is None or isinstance(outcome, Unknown)):
+            so_far = replace(so_far, lookups=so_far.lookups + 1)
+            continue
+        first = so_far.first_possible or attempt.started
+        if isinstance(outcome, Accepted) or (
+            isinstance(outcome, Refused) and (attempt.lookup or first == attempt.started)
+        ):
+            so_far = Tries(so_far.count + (not attempt.lookup), outcome, attempt)
+        else:
+            so_far = Tries(so_far.count + 1, outcome, attempt, first, so_far.lookups)
+    return so_far
+
+
+def standing(facts: Facts, index: int) -> Standing:
+    """Return where a message stands: what came of offering it, then what the vendor reported, in that order."""
+    where = _before_reports(facts, tries(facts, index))
+    for report in facts.reports_of.get(index, ()):
+        after = advance(where.state, report.state)
+        if after is not where.state:
+            corrected = where.corrected or (where.state in FINAL and after is State.DELIVERED)
+            where = Standing(after, report.reason, where.vendor_id, report.received, corrected)
+        where = replace(where, vendor_id=where.vendor_id or report.vendor_id)
+    return where
+
+
+def _before_reports(facts: Facts, tried: Tries) -> Standing:
+    if tried.attempt is None or tried.last is None:
+        return Standing(State.QUEUED, None, "", tried.attempt.started if tried.attempt else facts.batch.created)
+    updated = tried.attempt.ended or tried.attempt.started
+    if isinstance(tried.last, Accepted):
+        return Standing(State.SENT, None, tried.last.vendor_id, updated)
+    if tried.first_possible is not None:
+        return Standing(State.UNKNOWN, Reason.NO_ANSWER, "", updated)
+    if isinstance(tried.last, Refused) and (facts.closed or not retries(tried.last, tried.count)):
+        return Standing(REFUSED_STATES.get(tried.last.reason, State.REJECTED), tried.last.reason, "", updated)
+    return Standing(State.QUEUED, None, "", updated)
+
+
+def retries(last: Refused, count: int) -> bool:
+    """Tell whether a refusal is to be tried again."""
+    return last.retry is Retry.LATER and count < MAX_ATTEMPTS
+
+
+def timeline(facts: Facts, index: int) -> list[TimelineEntry]:
+    """Return the facts of a message in the order in which they came, each with what it meant."""
+    entries = [TimelineEntry(at=facts.batch.created, what="accepted", state=State.QUEUED)]
+    for attempt in facts.attempts:
+        if index not in attempt.indices:
+            continue
+        what = "looking_up" if attempt.lookup else "sending"
+        entries.append(TimelineEntry(at=attempt.started, what=what, attempt=attempt.number))
+        outcome = (attempt.outcomes or {}).get(index)
+        if outcome is not None and attempt.ended is not None:
+            entries.append(_outcome_entry(attempt.number, outcome, attempt.ended))
+    state = _before_reports(facts, tries(facts, index)).state
+    for report in facts.reports_of.get(index, ()):
+        after = advance(state, report.state)
+        entries.append(_report_entry(report, counted=after is not state))
+        state = after
+    return sorted(entries, key=lambda entry: entry.at)
+
+
+def _outcome_entry(number: int, outcome: Outcome, at: datetime) -> TimelineEntry:
+    match outcome:
+        case Accepted():
+            return TimelineEntry(at=at, what="sent", state=State.SENT, attempt=number, vendor_id=outcome.vendor_id)
+        case Refused():
+            return TimelineEntry(
+                at=at,
+                what="refused",
+                reason=outcome.reason,
+                detail=outcome.detail,
+                attempt=number,
+                vendor_code=outcome.code or None,
+            )
+        case Unknown():
+            return TimelineEntry(
+                at=at,
+                what="unanswered",
+                reason=Reason.NO_ANSWER,
+                detail=outcome.why,
+                attempt=number,
+                vendor_code=outcome.code or None,
+            )
+
+
+def _report_entry(report: Report, *, counted: bool) -> TimelineEntry:
+    return TimelineEntry(
+        at=report.received,
+        what="report",
+        state=report.state,
+        reason=report.reason,
+        detail=report.detail,
+        vendor_id=report.vendor_id,
+        vendor_code=report.code or None,
+        vendor_status=report.status or None,
+        vendor_time=report.at,
+        counted=counted,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How long the dispatcher waits before it takes up a message again.
+
+    Args:
+        replay_window: How long the vendor recognises a repeated message.
+        lookup: Whether the vendor's log can be read.
+        settle_after: Seconds to wait before the vendor's log is taken for evidence.
+        max_lookups: Times the vendor's log is read before the message stays unknown.
+    """
+
+    replay_window: timedelta
+    lookup: bool
+    settle_after: float = 10.0
+    max_lookups: int = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What is left to do for a batch.
+
+    Args:
+        send: The messages to offer to the vendor now, with the moment of the first try that may have sent them.
+        lookup: The messages to look up in the vendor's log now, with the same.
+        wait: Seconds until something else is due; ``None`` when nothing is.
+    """
+
+    send: dict[int, datetime | None]
+    lookup: dict[int, datetime]
+    wait: float | None
+
+
+def running(facts: Facts) -> Attempt | None:
+    """Return the attempt whose outcome is not written yet: its worker is busy, or died."""
+    return next((attempt for attempt in facts.attempts if attempt.outcomes is None), None)
+
+
+def plan(facts: Facts, now: datetime, limits: Limits, backoff: Callable[[int], float]) -> Plan:
+    """Return what is left to do for a batch at a moment; nothing while an attempt runs.
+
+    Args:
+        facts: What is known.
+        now: The moment.
+        limits: What the vendor can do.
+        backoff: Seconds to wait after a passing refusal, by the number of tries so far.
+    """
+    busy = running(facts)
+    if busy is not None:
+        return Plan({}, {}, max(0.0, (lease_end(busy) - now).total_seconds()))
+    send: dict[int, datetime | None] = {}
+    lookup: dict[int, datetime] = {}
+    waits: list[float] = []
+    for index in range(len(facts.batch.items)):
+        tried = tries(facts, index)
+        step = None if index in facts.reports_of else _next(tried, limits, backoff)
+        if step is None:
+            continue
+        left = (step.due - now).total_seconds()
+        if left > 0:
+            waits.append(left)
+        elif step.lookup and tried.first_possible is not None:
+            lookup[index] = tried.first_possible
+        else:
+            send[index] = tried.first_possible
+    return Plan(send, lookup, min(waits, default=None))
+
+
+def lease_end(attempt: Attempt) -> datetime:
+    """Return the moment from which an attempt's worker makes no more calls."""
+    return attempt.started + timedelta(seconds=attempt.lease)
+
+
+@dataclass(frozen=True, slots=True)
+class _Step:
+    due: datetime
+    lookup: bool = False
+
+
+def _next(tried: Tries, limits: Limits, backoff: Callable[[int], float]) -> _Step | None:
+    """Return when the message is to be taken up again and for what; ``None`` when nothing can be done any more."""
+    if tried.attempt is None:
+        return _Step(datetime.min.replace(tzinfo=UTC))
+    ended = tried.attempt.ended or tried.attempt.started
+    wait = backoff(tried.count)
+    if isinstance(tried.last, Refused):
+        if not retries(tried.last, tried.count):
+            return None
+        wait = max(wait, tried.last.after or 0.0)
+    if tried.first_possible is None:
+        return _Step(ended + timedelta(seconds=wait)) if isinstance(tried.last, Refused) else None
+    if limits.replay_window:
+        due = ended + timedelta(seconds=wait)
+        return _Step(due) if due < tried.first_possible + limits.replay_window else None
+    if limits.lookup and tried.lookups < limits.max_lookups:
+        return _Step(ended + timedelta(seconds=limits.settle_after * 2**tried.lookups), lookup=True)
+    return None
