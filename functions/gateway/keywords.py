@@ -42,13 +42,13 @@ class Entry:
         word: The keyword as ``normalise`` leaves it.
         kind: What it asks for.
         languages: ISO 639 codes of the languages it is a keyword in.
-        lawful: On the list that the FCC obliges every sender to honour, so it cannot be dropped.
+        required: On the list that the FCC obliges every sender to honour, so it cannot be dropped.
     """
 
     word: str
     kind: KeywordKind
     languages: frozenset[str]
-    lawful: bool = False
+    required: bool = False
 
 
 _EN, _FR, _NO = frozenset({"en"}), frozenset({"fr"}), frozenset({"no"})
@@ -56,13 +56,13 @@ _STOP, _START, _HELP = KeywordKind.STOP, KeywordKind.START, KeywordKind.HELP
 
 ENTRIES = (
     # 47 CFR 64.1200(a)(10): the words that revoke consent per se, in force since 11 April 2025.
-    Entry("STOP", _STOP, _EN, lawful=True),
-    Entry("QUIT", _STOP, _EN, lawful=True),
-    Entry("END", _STOP, _EN, lawful=True),
-    Entry("REVOKE", _STOP, _EN, lawful=True),
-    Entry("OPT OUT", _STOP, _EN, lawful=True),
-    Entry("CANCEL", _STOP, _EN, lawful=True),
-    Entry("UNSUBSCRIBE", _STOP, _EN, lawful=True),
+    Entry("STOP", _STOP, _EN, required=True),
+    Entry("QUIT", _STOP, _EN, required=True),
+    Entry("END", _STOP, _EN, required=True),
+    Entry("REVOKE", _STOP, _EN, required=True),
+    Entry("OPT OUT", _STOP, _EN, required=True),
+    Entry("CANCEL", _STOP, _EN, required=True),
+    Entry("UNSUBSCRIBE", _STOP, _EN, required=True),
     # https://www.twilio.com/docs/messaging/tutorials/advanced-opt-out
     Entry("STOPALL", _STOP, _EN),
     Entry("STOP ALL", _STOP, _EN),
@@ -78,10 +78,10 @@ ENTRIES = (
     Entry("ARRET", _STOP, _FR),
     # https://enterprise.telesign.com/legal (shared codes)
     Entry("OPTIN", _START, _EN),
-    # https://www.twilio.com/docs/proxy (spellings seen beside ARRET)
+    # https://www.twilio.com/docs/proxy/opt-out-keywords
     Entry("ARRETE", _STOP, _FR),
     Entry("ARRETT", _STOP, _FR),
-    # https://docs.aws.amazon.com/end-user-messaging/latest/userguide/nx-rcs-launch-ca-french.html
+    # https://docs.aws.amazon.com/end-user-messaging/latest/userguide/nx-rcs-launch-ca-french.md
     Entry("AIDE", _HELP, _FR),
     # https://developer.telesign.com/enterprise/docs/inbound-sms-action-to-keyword-mapping
     Entry("CONTACT", _HELP, _FR),
@@ -152,10 +152,10 @@ class KeywordRules:
         if unknown := self.languages - LANGUAGES:
             raise ValueError(f"No keywords for {_listed(unknown)}; the languages are {_listed(LANGUAGES)}.")
         dropped = {normalise(word) for word in self.drop}
-        if unknown := dropped - {entry.word for entry in ENTRIES}:
-            raise ValueError(f"No keywords, so nothing to drop: {_listed(unknown)}.")
-        if lawful := dropped & {entry.word for entry in ENTRIES if entry.lawful}:
-            raise ValueError(f"The FCC requires these to be honoured (47 CFR 64.1200(a)(10)): {_listed(lawful)}.")
+        if strange := dropped - {entry.word for entry in ENTRIES}:
+            raise ValueError(f"These are no keywords, so cannot be dropped: {_listed(strange)}.")
+        if required := dropped & {entry.word for entry in ENTRIES if entry.required}:
+            raise ValueError(f"The FCC requires these to be honoured (47 CFR 64.1200(a)(10)): {_listed(required)}.")
         kinds = {e.word: e.kind for e in ENTRIES if e.languages & self.languages and e.word not in dropped}
         object.__setattr__(self, "kinds", MappingProxyType(kinds))
 
