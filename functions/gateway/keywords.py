@@ -125,8 +125,7 @@ def normalise(text: str) -> str:
     """
     if text.isascii():
         return _NOT_ASCII_LETTERS_OR_DIGITS.sub(" ", text.upper()).strip()
-    # Capitals of some letters are several characters, which may be decomposed once more.
-    capitals = unicodedata.normalize("NFKD", unicodedata.normalize("NFKD", text).upper())
+    capitals = unicodedata.normalize("NFKD", text).upper()
     plain = "".join(character for character in capitals if not unicodedata.category(character).startswith("M"))
     return _NOT_LETTERS_OR_DIGITS.sub(" ", plain).strip()
 

@@ -68,7 +68,7 @@ NEITHER = [
     "yes please",
     "help me now",
     "start again",
-    "can you stop by at six today",
+    "can you stop by at six",
     "the bus stop is over there now",
     "abmelden",
     "baja",
