@@ -1,0 +1,1 @@
+"""One file per simulated vendor; `sandbox.registry` finds them by their `VENDOR`."""
