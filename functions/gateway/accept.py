@@ -2,8 +2,8 @@
 
 The order of the writes is what keeps a crash from losing anything: the index first, then the batches, then the queue. A
 batch that was stored and never queued is found by the sweeper; an index entry without a batch is nothing. With an
-idempotency key the ids and the answer are fixed before the first of these writes, so a repeat finishes what a crash left
-undone and gives the same answer.
+idempotency key the ids and the answer are fixed before the first of these writes, so a repeat finishes what a crash
+left undone and gives the same answer.
 """
 
 from __future__ import annotations
@@ -11,8 +11,9 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 import orjson
@@ -37,7 +38,7 @@ from functions.gateway.numbers import NumberError, alphanumeric_allowed, parse_r
 from functions.gateway.packing import pack, unpack
 from functions.gateway.problems import FieldError, Kind, ProblemError, invalid
 from functions.gateway.segments import Segmentation, segment, unsendable
-from functions.storage.ports import Queues, Row, Tables
+from functions.storage.ports import Queues, Row, StaleError, Tables
 from functions.vendors.contract import Description, SenderType
 
 IDEMPOTENCY_TABLE = "idempotency"
@@ -221,14 +222,15 @@ class Acceptor:
         found = self._earlier(earlier, body) if earlier is not None else None
         if found is None:
             if earlier is not None:
-                await self._tables.delete(IDEMPOTENCY_TABLE, partition, row_key, etag=earlier.etag)
+                with suppress(StaleError):
+                    await self._tables.delete(IDEMPOTENCY_TABLE, partition, row_key, etag=earlier.etag)
             return await self._claim(key, request, body, seed, call)
         if found[0] == seed:
             return call
         return await self._plan(request, found[0])
 
     def _earlier(self, row: Row, body: bytes) -> tuple[str, SendAnswer] | None:
-        """Return the seed and the answer of an earlier request under the key, or ``None`` when it is too old to count."""
+        """Return the seed and the answer of an earlier request, or ``None`` when it is too old to count."""
         values: Mapping[str, Any] = row.values
         if from_ms(values["created"]) + IDEMPOTENCY_KEPT < self._clock():
             return None

@@ -1,7 +1,8 @@
 """The opt-out list: an append-only ledger that every process folds in memory and reads on from where it was.
 
 So checking a hundred recipients costs one storage request, and a STOP that any process recorded before the check is
-seen. Of two entries for one number and sender the one with the later moment counts; a replay of an old text changes nothing.
+seen. Of two entries for one number and sender the one with the later moment counts; a replay of an old text changes
+nothing.
 """
 
 from __future__ import annotations

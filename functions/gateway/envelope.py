@@ -1,7 +1,7 @@
 """What travels in a queue message.
 
-The body is wrapped because the Functions host lays the top-level properties of a JSON body over its own metadata, so that
-a property such as ``id`` or ``dequeueCount`` would break the trigger.
+The body is wrapped because the Functions host lays the top-level properties of a JSON body over its own metadata, so
+that a property such as ``id`` or ``dequeueCount`` would break the trigger.
 Source: https://github.com/Azure/azure-functions-host ``Utility.ApplyBindingData``.
 """
 

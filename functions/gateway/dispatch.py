@@ -1,0 +1,318 @@
+"""Hands a batch to its vendor, once.
+
+A worker first inserts the row that claims the attempt; only one can. Then it makes the calls and writes what came of
+them. If it dies in between, nobody knows what was sent: after the claim's lease the messages are settled by evidence (a
+report, a replay that the vendor recognises, the vendor's own log) and only what certainly was not sent is sent again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import logging
+import traceback
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from functions.gateway import envelope
+from functions.gateway.clock import Clock, message_id
+from functions.gateway.consent import Entry, OptOuts
+from functions.gateway.directory import Directory, ProviderRecord
+from functions.gateway.facts import TABLE, Attempt, Batch, Facts, outcome_row, read_facts, sending_row
+from functions.gateway.messagelog import MessageLog
+from functions.gateway.models import ProviderState
+from functions.gateway.problems import ProblemError
+from functions.gateway.story import Limits, Plan, lease_end, plan, running
+from functions.storage.ports import Queues, StorageError, Tables
+from functions.vendors.contract import (
+    Account,
+    Capabilities,
+    Http,
+    Outcome,
+    Outgoing,
+    Reason,
+    Refused,
+    Retry,
+    SendCall,
+    Unknown,
+    Vendor,
+)
+
+log = logging.getLogger("sms.dispatch")
+
+LEASE = 120.0
+"""Seconds for which a claim holds."""
+MARGIN = 10.0
+"""Seconds before the end of the lease after which no call is begun, beside the time one call may take: covers the
+difference of two machines' clocks."""
+BACKOFF_BASE, BACKOFF_CAP = 1.0, 60.0
+_DIED = Unknown("The worker ended before it wrote what the vendor answered.")
+_LEFT_OVER = Refused(Reason.TEMPORARY, Retry.LATER, detail="Not begun: the attempt's time was up.")
+_OPTED_OUT = Refused(Reason.OPTED_OUT, detail="On the gateway's opt-out list.")
+_EXPIRED = Refused(Reason.EXPIRED, detail="Its validity period ended before it could be sent.")
+
+
+@dataclass(frozen=True, slots=True)
+class _Context:
+    """What all calls of one attempt share."""
+
+    batch: Batch
+    vendor: Vendor
+    accounts: Sequence[Account]
+    report_url: str
+    deadline: datetime
+
+
+class Dispatcher:
+    """Dispatches batches."""
+
+    def __init__(
+        self,
+        tables: Tables,
+        queues: Queues,
+        directory: Directory,
+        opt_outs: OptOuts,
+        messages: MessageLog,
+        http: Http,
+        clock: Clock,
+        *,
+        queue: str,
+        public_url: str,
+    ) -> None:
+        self._tables = tables
+        self._queues = queues
+        self._directory = directory
+        self._opt_outs = opt_outs
+        self._messages = messages
+        self._http = http
+        self._clock = clock
+        self._queue = queue
+        self._public_url = public_url
+
+    async def dispatch(self, batch: str) -> None:
+        """Do what is due for a batch now and see to it that the rest is done later.
+
+        May be called any number of times, by any number of workers at once.
+        """
+        facts = read_facts([row async for row in self._tables.query(TABLE, batch)])
+        if facts is None or facts.closed:
+            return
+        facts = await self._bury(facts)
+        vendor = self._directory.vendor(facts.batch.vendor)
+        step = plan(facts, self._clock(), _limits(vendor.description.capabilities), _Backoff(batch))
+        if step.send or step.lookup:
+            attempt = await self._claim(facts, step)
+            if attempt is None:
+                return
+            outcomes = await self._carry_out(facts, attempt, step, vendor)
+            ended = self._clock()
+            await self._write(facts.batch.id, attempt, outcomes, ended)
+            await self._note_opt_outs(facts.batch, outcomes, ended)
+            done = replace(attempt, outcomes=outcomes, ended=ended)
+            after = replace(facts, attempts=(*facts.attempts, done))
+            step = plan(after, self._clock(), _limits(vendor.description.capabilities), _Backoff(batch))
+            if step.send or step.lookup:
+                step = replace(step, wait=0.0)
+        if step.wait is not None:
+            await self._queues.put(self._queue, envelope.dispatch(batch), delay=step.wait)
+
+    async def _bury(self, facts: Facts) -> Facts:
+        """Write the outcome that a dead worker could not: nobody knows."""
+        dead = running(facts)
+        now = self._clock()
+        if dead is None or now < lease_end(dead):
+            return facts
+        outcomes: dict[int, Outcome] = dict.fromkeys(dead.indices, _DIED)
+        await self._tables.insert(TABLE, [outcome_row(facts.batch.id, dead.number, outcomes, now)])
+        again = read_facts([row async for row in self._tables.query(TABLE, facts.batch.id)])
+        return again or facts
+
+    async def _claim(self, facts: Facts, step: Plan) -> Attempt | None:
+        """Claim the next attempt; ``None`` when another worker has it."""
+        lookup = bool(step.lookup)
+        attempt = Attempt(
+            number=len(facts.attempts) + 1,
+            lookup=lookup,
+            started=self._clock(),
+            lease=LEASE,
+            indices=tuple(sorted(step.lookup if lookup else step.send)),
+        )
+        row = sending_row(facts.batch.id, attempt)
+        return attempt if row.key in await self._tables.insert(TABLE, [row]) else None
+
+    async def _carry_out(self, facts: Facts, attempt: Attempt, step: Plan, vendor: Vendor) -> dict[int, Outcome]:
+        batch = facts.batch
+        context = _Context(
+            batch=batch,
+            vendor=vendor,
+            accounts=await self._accounts(batch),
+            report_url=f"{self._public_url}/api/callbacks/{batch.vendor}/{batch.provider}/report",
+            deadline=lease_end(attempt) - timedelta(seconds=self._http.timeout + MARGIN),
+        )
+        if not context.accounts:
+            gone = Refused(Reason.CONFIGURATION, detail="The provider was deleted, disabled or lost its credentials.")
+            # A deleted provider cannot tell what became of an earlier try either.
+            return dict.fromkeys(attempt.indices, Unknown(gone.detail) if attempt.lookup else gone)
+        if attempt.lookup:
+            return await self._look_up(facts, attempt, step, context)
+        outcomes, remaining = self._refusals_of_our_own(batch, attempt)
+        await self._opt_outs.refresh()
+        for index in list(remaining):
+            if self._opt_outs.blocked(batch.items[index].to, batch.sender.address):
+                outcomes[index] = _OPTED_OUT
+                remaining.remove(index)
+        limit = asyncio.Semaphore(vendor.description.capabilities.calls_at_once)
+
+        async def one(indices: Sequence[int], first: datetime) -> Mapping[int, Outcome]:
+            async with limit:
+                return await self._call(context, indices, first)
+
+        calls = [one(indices, first) for first, indices in _calls(batch, remaining, step, vendor, attempt.started)]
+        for answered in await asyncio.gather(*calls):
+            outcomes |= answered
+        return outcomes
+
+    async def _accounts(self, batch: Batch) -> Sequence[Account]:
+        try:
+            provider: ProviderRecord = await self._directory.provider(batch.provider, fresh=False)
+        except ProblemError:
+            return ()
+        if provider.state is ProviderState.DISABLED:
+            return ()
+        return await self._directory.accounts(provider)
+
+    def _refusals_of_our_own(self, batch: Batch, attempt: Attempt) -> tuple[dict[int, Outcome], list[int]]:
+        """Refuse all that has expired; return the refusals and what is left."""
+        if batch.expires is not None and attempt.started >= batch.expires:
+            return dict.fromkeys(attempt.indices, _EXPIRED), []
+        return {}, list(attempt.indices)
+
+    async def _call(self, context: _Context, indices: Sequence[int], first: datetime) -> Mapping[int, Outcome]:
+        """Make one vendor call, with the next valid credentials when the vendor refuses the first."""
+        batch = context.batch
+        # Read again just before the call: a STOP may have come while earlier calls of this batch were made.
+        blocked = [i for i in indices if self._opt_outs.blocked(batch.items[i].to, batch.sender.address)]
+        outcomes: dict[int, Outcome] = dict.fromkeys(blocked, _OPTED_OUT)
+        indices = [index for index in indices if index not in outcomes]
+        call = _send_call(context, indices, first, self._clock())
+        for account in context.accounts if indices else ():
+            if self._clock() >= context.deadline:
+                return outcomes | dict.fromkeys(indices, _LEFT_OVER)
+            try:
+                answered = await context.vendor.send(account, call, self._http)
+            except Exception as error:  # noqa: BLE001 - an adapter's fault must not lose the batch
+                _log_failure(batch.vendor, error)
+                answered = {}
+            missing = Unknown("The vendor's answer does not name it.")
+            outcomes |= {index: answered.get(message_id(batch.id, index), missing) for index in indices}
+            if not all(_wrong_credentials(outcomes[index]) for index in indices):
+                break
+        return outcomes
+
+    async def _look_up(self, facts: Facts, attempt: Attempt, step: Plan, context: _Context) -> dict[int, Outcome]:
+        """Ask the vendor's log what became of messages; one that it cannot tell stays unknown."""
+        limit = asyncio.Semaphore(context.vendor.description.capabilities.calls_at_once)
+
+        async def one(index: int) -> tuple[int, Outcome]:
+            async with limit:
+                first = step.lookup[index]
+                known = await self._messages.vendor_ids(facts.batch.items[index].to, since=first, batch=facts.batch.id)
+                call = _send_call(context, [index], first, self._clock())
+                try:
+                    found = await context.vendor.lookup(context.accounts[0], call, known, self._http)
+                except Exception as error:  # noqa: BLE001 - an adapter's fault must not lose the batch
+                    _log_failure(facts.batch.vendor, error)
+                    found = {}
+                return index, found.get(call.messages[0].id, Unknown("The vendor's log could not be read."))
+
+        return dict(await asyncio.gather(*(one(index) for index in attempt.indices)))
+
+    async def _write(self, batch: str, attempt: Attempt, outcomes: Mapping[int, Outcome], ended: datetime) -> None:
+        """Write what came of an attempt, even when it was given up for dead meanwhile."""
+        row = outcome_row(batch, attempt.number, outcomes, ended)
+        for patience in (0.1, 0.5, 2.0, None):
+            try:
+                written = await self._tables.insert(TABLE, [row])
+                break
+            except StorageError:
+                if patience is None:
+                    raise
+                await asyncio.sleep(patience)
+        if row.key in written:
+            return
+        number = attempt.number
+        while True:
+            number += 1
+            late = replace(attempt, number=number, lookup=True, started=ended)
+            claim = sending_row(batch, late)
+            if claim.key in await self._tables.insert(TABLE, [claim]):
+                await self._tables.insert(TABLE, [outcome_row(batch, number, outcomes, ended)])
+                return
+
+    async def _note_opt_outs(self, batch: Batch, outcomes: Mapping[int, Outcome], at: datetime) -> None:
+        """Keep the opt-outs that the vendor told us of by refusing."""
+        for index, outcome in outcomes.items():
+            if isinstance(outcome, Refused) and outcome.reason is Reason.OPTED_OUT and outcome is not _OPTED_OUT:
+                await self._opt_outs.record(
+                    Entry(batch.items[index].to, batch.sender.address, opted_out=True, at=at, source="vendor")
+                )
+
+
+@dataclass(frozen=True, slots=True)
+class _Backoff:
+    """Exponential with jitter; the jitter follows from the batch, so that two workers agree on it."""
+
+    batch: str
+
+    def __call__(self, count: int) -> float:
+        digest = hashlib.blake2b(f"{self.batch}:{count}".encode(), digest_size=2).digest()
+        share = int.from_bytes(digest, "big") / 0xFFFF
+        return float(min(BACKOFF_CAP, BACKOFF_BASE * 2 ** max(0, count - 1)) * (0.5 + share / 2))
+
+
+def _limits(capabilities: Capabilities) -> Limits:
+    return Limits(replay_window=capabilities.replay_window, lookup=capabilities.lookup)
+
+
+def _calls(
+    batch: Batch, indices: Sequence[int], step: Plan, vendor: Vendor, now: datetime
+) -> list[tuple[datetime, list[int]]]:
+    """Group messages into vendor calls: of one text where the vendor wants that, and of one first try."""
+    capabilities = vendor.description.capabilities
+    groups: dict[tuple[str, datetime], list[int]] = {}
+    for index in indices:
+        text = batch.items[index].text if capabilities.one_text_per_call else ""
+        groups.setdefault((text, step.send[index] or now), []).append(index)
+    size = capabilities.recipients_per_call
+    return [(first, group[at : at + size]) for (_, first), group in groups.items() for at in range(0, len(group), size)]
+
+
+def _send_call(context: _Context, indices: Sequence[int], first: datetime, now: datetime) -> SendCall:
+    batch = context.batch
+    validity = None
+    if batch.expires is not None:
+        limits = context.vendor.description.capabilities.validity
+        left = max(1, int((batch.expires - now).total_seconds()))
+        validity = min(max(left, limits[0]), limits[1]) if limits else None
+    return SendCall(
+        batch=batch.id,
+        sender=batch.sender,
+        messages=tuple(
+            Outgoing(message_id(batch.id, index), batch.items[index].to, batch.items[index].text) for index in indices
+        ),
+        first_attempt=first,
+        validity=validity,
+        report_url=context.report_url,
+    )
+
+
+def _wrong_credentials(outcome: Outcome) -> bool:
+    return isinstance(outcome, Refused) and outcome.reason is Reason.CREDENTIALS
+
+
+def _log_failure(vendor: str, error: Exception) -> None:
+    """Log where an adapter failed without the error's words, which may quote a number, a text or a secret."""
+    frames = traceback.extract_tb(error.__traceback__)
+    place = f"{frames[-1].filename.rpartition('/')[2]}:{frames[-1].lineno}" if frames else "?"
+    log.error("The %s adapter failed with %s at %s", vendor, type(error).__name__, place)

@@ -1,0 +1,121 @@
+"""Takes delivery reports: finds the message, checks that the report may speak of it, and appends it to the log."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import logging
+from collections import OrderedDict
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import orjson
+
+from functions.gateway.clock import Clock, bucket, is_ulid, split_message_id, to_ms
+from functions.gateway.commit import GroupCommit
+from functions.gateway.consent import Entry, OptOuts
+from functions.gateway.facts import ACCEPTED, TABLE, batch_of, report_row
+from functions.gateway.numbers import normalise_inbound
+from functions.storage.ports import Row, Tables, Value
+from functions.vendors.contract import DeliveryReport, Reason, SetAside
+
+log = logging.getLogger("sms.reports")
+
+SET_ASIDE_TABLE = "setaside"
+_KEPT_BATCHES = 512
+_RAW_LENGTH = 16_000
+
+
+@dataclass(frozen=True, slots=True)
+class _Head:
+    """What a report is checked against."""
+
+    provider: str
+    vendor: str
+    sender: str
+    recipients: tuple[str, ...]
+
+
+class Reports:
+    """Appends delivery reports to the log."""
+
+    def __init__(self, tables: Tables, commit: GroupCommit, opt_outs: OptOuts, clock: Clock) -> None:
+        self._tables = tables
+        self._commit = commit
+        self._opt_outs = opt_outs
+        self._clock = clock
+        self._heads: OrderedDict[str, _Head] = OrderedDict()
+
+    async def take(self, reports: Iterable[DeliveryReport], *, vendor: str, provider: str | None) -> None:
+        """Append reports; those that fit no message of this vendor and provider are set aside.
+
+        Args:
+            reports: What the vendor said.
+            vendor: Who said it.
+            provider: The provider that the callback authenticated as; ``None`` for events, which name no provider.
+        """
+        await asyncio.gather(*(self._take(report, vendor, provider) for report in reports))
+
+    async def _take(self, report: DeliveryReport, vendor: str, provider: str | None) -> None:
+        batch, index = _named(report)
+        head = await self._head(batch) if batch else None
+        recipient = normalise_inbound(report.recipient) if report.recipient else ""
+        if head is not None and index is None and recipient in head.recipients:
+            index = head.recipients.index(recipient)
+        fits = (
+            head is not None
+            and index is not None
+            and index < len(head.recipients)
+            and head.vendor == vendor
+            and provider in {None, head.provider}
+            and recipient in {"", head.recipients[index]}
+        )
+        if head is None or index is None or not fits:
+            raw = orjson.dumps(dict(report.raw), default=str).decode(errors="replace")
+            await self.set_aside([SetAside("It fits no message of this provider.", raw)], vendor=vendor)
+            return
+        received = self._clock()
+        await self._commit.insert(TABLE, report_row(batch, index, report, received))
+        if report.reason is Reason.OPTED_OUT:
+            # The moment of the send that was refused, not of the report: a START since then must hold.
+            row = await self._tables.get(TABLE, batch, ACCEPTED)
+            at = batch_of(row).created if row else received
+            await self._opt_outs.record(
+                Entry(head.recipients[index], head.sender, opted_out=True, at=at, source="vendor", note=report.code)
+            )
+
+    async def set_aside(self, items: Iterable[SetAside], *, vendor: str) -> None:
+        """Keep what could not be used, for a person to look at."""
+        now = to_ms(self._clock())
+        for item in items:
+            log.warning("Set aside an item from %s: %s", vendor, item.why)
+            digest = hashlib.blake2b(item.raw.encode(errors="replace"), digest_size=12).hexdigest()
+            values: dict[str, Value] = {
+                "vendor": vendor,
+                "why": item.why,
+                "raw": item.raw[:_RAW_LENGTH],
+                "received": now,
+            }
+            await self._commit.insert(SET_ASIDE_TABLE, Row(bucket(now), digest, values))
+
+    async def _head(self, batch: str) -> _Head | None:
+        """Return what never changes of a batch, read once per process."""
+        if batch in self._heads:
+            self._heads.move_to_end(batch)
+            return self._heads[batch]
+        row = await self._tables.get(TABLE, batch, ACCEPTED)
+        if row is None:
+            return None
+        whole = batch_of(row)
+        head = _Head(whole.provider, whole.vendor, whole.sender.address, tuple(item.to for item in whole.items))
+        self._heads[batch] = head
+        while len(self._heads) > _KEPT_BATCHES:
+            self._heads.popitem(last=False)
+        return head
+
+
+def _named(report: DeliveryReport) -> tuple[str, int | None]:
+    """Return the batch and the place that a report names; no batch when it names none of ours."""
+    if report.message:
+        return split_message_id(report.message) or ("", None)
+    return (report.batch, None) if is_ulid(report.batch) else ("", None)
