@@ -31,17 +31,14 @@ from typing import TextIO
 ROOT = Path(__file__).resolve().parent
 OLDEST = (3, 11)
 AZURITE = "3.37.0"
-LOWKEY_VAULT = "com.github.nagyesta.lowkey-vault:lowkey-vault-app"
-LOWKEY_VAULT_VERSION = "7.1.32"
-MAVEN_COPY = "org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy"
 WORKER_PYTHON = (3, 13)
 
 STAMP = ".made-by-dev-py"
 HALF_MADE = "half-made\n"
-ERROR_LINE = re.compile(r"^\s*(?:ERROR:?|npm (?:error|ERR!)|\[ERROR\])\s*(?P<what>\S.*)$", re.MULTILINE)
+ERROR_LINE = re.compile(r"^\s*(?:ERROR:?|npm (?:error|ERR!))\s*(?P<what>\S.*)$", re.MULTILINE)
 UNREACHED = re.compile(
     r"NewConnectionError|NameResolutionError|ConnectTimeout|ReadTimeout|ProxyError|Connection refused|ENOTFOUND|"
-    r"ECONNREFUSED|ETIMEDOUT|EAI_AGAIN|Unknown host|Connect to .* failed|name resolution",
+    r"ECONNREFUSED|ETIMEDOUT|EAI_AGAIN|name resolution",
     re.IGNORECASE,
 )
 
@@ -109,7 +106,7 @@ def last_words(output: str) -> str:
     """Say in a few words why a package client failed.
 
     Args:
-        output: all that pip, npm or Maven printed.
+        output: all that pip or npm printed.
 
     Returns:
         The client's own first error, after a word on the network where that was the cause.
@@ -384,41 +381,6 @@ def install_azurite(root: Path, environment: Mapping[str, str]) -> None:
             raise SetUpError(f"npm could not install Azurite: {failure}")
 
 
-def has_lowkey_vault(root: Path) -> bool:
-    """Tell whether the jar of Lowkey Vault is there in the wanted version."""
-    stamp = root / ".tools" / "lowkey-vault.version"
-    return stamp.exists() and stamp.read_text(encoding="utf-8") == LOWKEY_VAULT_VERSION
-
-
-def install_lowkey_vault(root: Path, environment: Mapping[str, str]) -> None:
-    """Fetch Lowkey Vault, an emulator of Azure Key Vault, with Maven.
-
-    Raises:
-        SetUpError: this machine has no Java or no Maven, or the download failed.
-    """
-    program("java", environment)
-    tools = root / ".tools"
-    with alone(root):
-        if has_lowkey_vault(root):
-            return
-        say(f"fetching Lowkey Vault {LOWKEY_VAULT_VERSION} with Maven (half a minute)")
-        artifact = f"-Dartifact={LOWKEY_VAULT}:{LOWKEY_VAULT_VERSION}"
-        options = [f"-DoutputDirectory={tools / 'maven'}", "-Dmdep.stripVersion=true"]
-        command = [
-            program("mvn", environment),
-            "--batch-mode",
-            "--no-transfer-progress",
-            MAVEN_COPY,
-            artifact,
-            *options,
-        ]
-        failure = quietly(command, tools / "maven.log", minutes=10)
-        if failure:
-            raise SetUpError(f"Maven could not fetch Lowkey Vault: {failure}")
-        (tools / "maven" / "lowkey-vault-app.jar").replace(tools / "lowkey-vault.jar")
-        (tools / "lowkey-vault.version").write_text(LOWKEY_VAULT_VERSION, encoding="utf-8")
-
-
 @dataclass(frozen=True, kw_only=True)
 class Extra:
     """Something that only part of the tests needs.
@@ -445,13 +407,6 @@ EXTRAS = (
         required_by="REQUIRE_SERVERS",
         always_in_ci=True,
         install=install_azurite,
-    ),
-    Extra(
-        name="lowkey-vault",
-        tests="tests against Lowkey Vault (Key Vault)",
-        required_by="REQUIRE_SERVERS",
-        always_in_ci=True,
-        install=install_lowkey_vault,
     ),
     Extra(
         name="worker",
@@ -514,7 +469,7 @@ def setup(arguments: Sequence[str]) -> int:
     """Make .venv and install what the project needs."""
     parser = argparse.ArgumentParser("dev.py setup", description=setup.__doc__)
     parser.add_argument(
-        "--servers", action="store_true", help="also Azurite (npm), Lowkey Vault (Maven) and the worker's .venv313"
+        "--servers", action="store_true", help="also Azurite (with npm) and Microsoft's Python worker in .venv313"
     )
     chosen = parser.parse_args(arguments)
     make(main_venv(ROOT))
@@ -549,8 +504,8 @@ def test(arguments: Sequence[str]) -> int:
         "dev.py test",
         description=test.__doc__,
         allow_abbrev=False,
-        epilog="Azurite, Lowkey Vault and Microsoft's worker are installed on first use where node, Java with Maven "
-        "and Python 3.13 are; what is missing is named and its tests are skipped. With CI=true nothing is skipped.",
+        epilog="Azurite and Microsoft's worker are installed on first use where node and Python 3.13 are; what is missing is "
+        "named and its tests are skipped. With CI=true that is an error.",
     )
     _, for_pytest = parser.parse_known_args(arguments)
     venv = main_venv(ROOT)

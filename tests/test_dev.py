@@ -353,7 +353,6 @@ COMPLAINTS = {
     ),
     "npm, unknown": ("npm error code E404\nnpm error 404 Not Found\n", "code E404"),
     "npm, offline": ("npm error code ECONNREFUSED\n", "no package index was reached (code ECONNREFUSED)"),
-    "maven": ("[INFO] Scanning\n[ERROR] Failed to execute x: not found\n[ERROR] \n", "Failed to execute x: not found"),
     "killed": ("Killed\n", "Killed"),
     "silent": ("", "no output"),
 }
@@ -431,9 +430,9 @@ def test_an_incomplete_azurite_is_not_taken_for_one(left, tmp_path):
     assert not dev.has_azurite(tmp_path)
 
 
-@pytest.mark.parametrize("install", [dev.install_azurite, dev.install_lowkey_vault, dev.install_worker])
+@pytest.mark.parametrize("install", [dev.install_azurite, dev.install_worker])
 def test_a_bare_machine_lacks_the_means(install, tmp_path, monkeypatch):
-    """Without node, Java or Python 3.13 nothing is tried, and what is lacking is named."""
+    """Without node or Python 3.13 nothing is tried, and what is lacking is named."""
     (tmp_path / "requirements-worker.txt").write_text("")
     monkeypatch.setattr(dev, "find_python", lambda *_: None)
 
