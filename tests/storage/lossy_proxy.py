@@ -1,0 +1,69 @@
+"""A proxy on loopback that loses answers: the request arrives, what came of it is never heard."""
+
+from __future__ import annotations
+
+import contextlib
+from collections import Counter
+from typing import TYPE_CHECKING
+
+import aiohttp
+from aiohttp import web
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+HOP_HEADERS = {"host", "connection", "keep-alive", "transfer-encoding", "content-length", "content-encoding"}
+
+
+class LossyProxy:
+    """Forwards every request.
+
+    Set ``lose`` to the number of answers to lose, to requests of the method ``method`` (any, if empty), and
+    ``as_status`` to give that status instead of breaking the connection.
+    """
+
+    def __init__(self, target: str) -> None:
+        self.url = ""
+        self.lose = 0
+        self.method = ""
+        self.as_status = 0
+        self.forwarded: Counter[str] = Counter()
+        self._target = target
+        self._session = aiohttp.ClientSession(auto_decompress=False)
+
+    async def handle(self, request: web.Request) -> web.StreamResponse:
+        headers = {name: value for name, value in request.headers.items() if name.lower() not in HOP_HEADERS}
+        body = await request.read()
+        async with self._session.request(
+            request.method, f"{self._target}{request.raw_path}", headers=headers, data=body
+        ) as answer:
+            content = await answer.read()
+        self.forwarded[request.method] += 1
+        if self.lose and self.method in {"", request.method}:
+            self.lose -= 1
+            if self.as_status:
+                return web.Response(status=self.as_status)
+            request.transport.abort()
+            return web.Response()
+        kept = [(name, value) for name, value in answer.headers.items() if name.lower() not in HOP_HEADERS]
+        return web.Response(status=answer.status, body=content, headers=kept)
+
+    async def close(self) -> None:
+        await self._session.close()
+
+
+@contextlib.asynccontextmanager
+async def running_proxy(target: str) -> AsyncIterator[LossyProxy]:
+    """Serve a proxy for ``target`` (scheme, host and port) on a free port until the block ends."""
+    proxy = LossyProxy(target)
+    application = web.Application(client_max_size=2**25)
+    application.router.add_route("*", "/{path:.*}", proxy.handle)
+    runner = web.AppRunner(application, access_log=None)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        proxy.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
+        yield proxy
+    finally:
+        await runner.cleanup()
+        await proxy.close()
