@@ -140,7 +140,7 @@ class Acceptor:
         snapshot = await self._directory.snapshot()
         sender = self._find(snapshot, name, business_unit)
         if sender is None:
-            snapshot = await self._directory.snapshot(fresh=True)
+            snapshot = await self._directory.snapshot(max_age=0)
             sender = self._find(snapshot, name, business_unit)
         if sender is None:
             raise invalid("/from", f"No active sender has the id or address {name!r}.")

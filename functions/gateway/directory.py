@@ -67,6 +67,11 @@ class ProviderRecord:
     updated: datetime
     etag: str | None = None
 
+    @property
+    def version(self) -> str:
+        """The version as an HTTP entity tag, the same form for every store."""
+        return _version(self.etag)
+
 
 @dataclass(frozen=True, slots=True)
 class SenderRecord:
@@ -81,6 +86,11 @@ class SenderRecord:
     created: datetime
     updated: datetime
     etag: str | None = None
+
+    @property
+    def version(self) -> str:
+        """The version as an HTTP entity tag."""
+        return _version(self.etag)
 
     @property
     def sender(self) -> Sender:
@@ -138,11 +148,15 @@ class Directory:
             raise not_found("vendor", name)
         return vendor
 
-    async def snapshot(self, *, fresh: bool = False) -> Snapshot:
-        """Return what is configured, at most a few seconds old, or read just now."""
+    async def snapshot(self, *, max_age: float = FRESH_FOR) -> Snapshot:
+        """Return what is configured.
+
+        Args:
+            max_age: Seconds that may have passed since it was read; 0 to read it now.
+        """
         async with self._reading:
             now = self._clock().timestamp()
-            if not fresh and self._kept is not None and 0 <= now - self._kept[0] < FRESH_FOR:
+            if max_age and self._kept is not None and 0 <= now - self._kept[0] < max_age:
                 return self._kept[1]
             providers, senders = {}, {}
             async for row in self._tables.query(TABLE, PARTITION):
@@ -155,13 +169,17 @@ class Directory:
             self._kept = (now, snapshot)
             return snapshot
 
-    async def provider(self, identity: str, *, fresh: bool = True) -> ProviderRecord:
+    async def provider(self, identity: str, *, max_age: float = 0) -> ProviderRecord:
         """Return one provider.
+
+        Args:
+            identity: Its id.
+            max_age: Seconds that may have passed since it was read.
 
         Raises:
             ProblemError: There is none.
         """
-        record = (await self.snapshot(fresh=fresh)).providers.get(identity)
+        record = (await self.snapshot(max_age=max_age)).providers.get(identity)
         if record is None:
             raise not_found("provider", identity)
         return record
@@ -299,7 +317,7 @@ class Directory:
     async def change_sender(self, provider: str, identity: str, change: SenderChange, etag: str | None) -> SenderRecord:
         """Change a sender's words if it is still the version that the caller saw."""
         record = await self.sender(provider, identity)
-        _match(record.etag, etag)
+        _match(record.version, etag)
         given = {name: value for name, value in change.model_dump(exclude_unset=True).items() if value is not None}
         try:
             await self._tables.replace(
@@ -314,8 +332,7 @@ class Directory:
     async def delete_sender(self, provider: str, identity: str, etag: str | None) -> None:
         """Remove a sender."""
         record = await self.sender(provider, identity)
-        if etag is not None:
-            _match(record.etag, etag)
+        _match(record.version, etag)
         try:
             await self._tables.delete(TABLE, PARTITION, _sender_key(record), etag=record.etag)
         except StaleError as error:
@@ -358,8 +375,7 @@ class Directory:
 
     async def _current(self, identity: str, etag: str | None) -> ProviderRecord:
         record = await self.provider(identity)
-        if etag is not None:
-            _match(record.etag, etag)
+        _match(record.version, etag)
         return record
 
     async def _replace(self, old: ProviderRecord, new: ProviderRecord) -> ProviderRecord:
@@ -432,9 +448,19 @@ def _require(errors: Iterable[FieldError]) -> None:
         raise ProblemError(Kind.INVALID, "Something is missing or does not fit; see errors.", found)
 
 
-def _match(actual: str | None, expected: str | None) -> None:
-    if expected is not None and expected != actual:
-        raise _changed_since()
+def _version(etag: str | None) -> str:
+    return f'"{hashlib.blake2b((etag or "").encode(), digest_size=8).hexdigest()}"'
+
+
+def _match(actual: str, expected: str | None) -> None:
+    """Refuse unless one of the expected versions is the actual one; ``*`` is any.
+
+    Source: https://www.rfc-editor.org/rfc/rfc9110#section-13.1.1.
+    """
+    if expected is not None and expected.strip() != "*":
+        given = {tag.strip().removeprefix("W/") for tag in expected.split(",")}
+        if actual not in given:
+            raise _changed_since()
 
 
 def _changed_since() -> ProblemError:

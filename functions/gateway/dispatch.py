@@ -18,7 +18,7 @@ from datetime import datetime, timedelta
 from functions.gateway import envelope
 from functions.gateway.clock import Clock, message_id
 from functions.gateway.consent import Entry, OptOuts
-from functions.gateway.directory import Directory, ProviderRecord
+from functions.gateway.directory import FRESH_FOR, Directory, ProviderRecord
 from functions.gateway.facts import TABLE, Attempt, Batch, Facts, outcome_row, read_facts, sending_row
 from functions.gateway.messagelog import MessageLog
 from functions.gateway.models import ProviderState
@@ -175,7 +175,7 @@ class Dispatcher:
 
     async def _accounts(self, batch: Batch) -> Sequence[Account]:
         try:
-            provider: ProviderRecord = await self._directory.provider(batch.provider, fresh=False)
+            provider: ProviderRecord = await self._directory.provider(batch.provider, max_age=FRESH_FOR)
         except ProblemError:
             return ()
         if provider.state is ProviderState.DISABLED:

@@ -54,7 +54,7 @@ class Inbound:
         snapshot = await self._directory.snapshot()
         sender = _our_sender(snapshot, text, address, vendor, provider)
         if sender is None:
-            snapshot = await self._directory.snapshot(fresh=True)
+            snapshot = await self._directory.snapshot(max_age=1)
             sender = _our_sender(snapshot, text, address, vendor, provider)
         owner = provider or (sender.provider if sender else "")
         identity = await self._first_seen(f"{vendor}|{owner}|{text.vendor_id}")

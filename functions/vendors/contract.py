@@ -502,8 +502,12 @@ class Http(Protocol):
         credential: Makes the identity of the app; raises where it has none.
     """
 
-    session: aiohttp.ClientSession
     timeout: float
+
+    @property
+    def session(self) -> aiohttp.ClientSession:
+        """Return the shared session."""
+        ...
 
     def credential(self) -> AsyncTokenCredential:
         """Return the managed identity of the app."""

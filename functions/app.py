@@ -1,0 +1,226 @@
+"""The composition root: builds the gateway once per process, on first use, from the app settings."""
+
+from __future__ import annotations
+
+import logging
+import os
+import secrets
+from collections.abc import Callable, Hashable, Mapping
+from dataclasses import dataclass
+from functools import cache
+from typing import TYPE_CHECKING, Any, TypeVar, cast
+
+from functions.gateway.accept import Acceptor
+from functions.gateway.callbacks import Callbacks
+from functions.gateway.clock import Clock, Ids, RandomBytes, utc_now
+from functions.gateway.commit import GroupCommit
+from functions.gateway.consent import OptOuts
+from functions.gateway.directory import Directory
+from functions.gateway.dispatch import Dispatcher
+from functions.gateway.inbound import Inbound
+from functions.gateway.index import BatchIndex
+from functions.gateway.messagelog import MessageLog
+from functions.gateway.reports import Reports
+from functions.gateway.sweep import Sweeper
+from functions.settings import Settings, read_settings
+from functions.storage.ports import Storage
+from functions.vendors.contract import Vendor
+from functions.vendors.registry import vendors
+
+if TYPE_CHECKING:
+    import aiohttp
+    from azure.core.credentials_async import AsyncTokenCredential
+
+T = TypeVar("T")
+
+DISPATCH_QUEUE = "sms-dispatch"
+POISON_QUEUE = f"{DISPATCH_QUEUE}-poison"
+_CHATTY = ("azure.core.pipeline.policies.http_logging_policy", "azure.identity", "twilio")
+"""Loggers that write addresses, headers or account names at level INFO."""
+
+
+class VendorHttp:
+    """What vendors talk through: one session and the SDK clients that were made, for the life of the process."""
+
+    def __init__(self, timeout: float, credential: Callable[[], AsyncTokenCredential]) -> None:
+        self.timeout = timeout
+        self.credential = credential
+        self._session: aiohttp.ClientSession | None = None
+        self._kept: dict[Hashable, Any] = {}
+
+    @property
+    def session(self) -> aiohttp.ClientSession:
+        """The shared session, opened on first use."""
+        if self._session is None:
+            import aiohttp  # noqa: PLC0415 - slow to import, and a management call needs none
+
+            self._session = aiohttp.ClientSession(
+                timeout=aiohttp.ClientTimeout(total=self.timeout, sock_connect=min(10.0, self.timeout)),
+                cookie_jar=aiohttp.DummyCookieJar(),
+                trust_env=False,
+            )
+        return self._session
+
+    def keep(self, key: Hashable, make: Callable[[], T]) -> T:
+        """Return what was made for the key."""
+        if key not in self._kept:
+            self._kept[key] = make()
+        return cast("T", self._kept[key])
+
+    async def close(self) -> None:
+        """Close the clients and the session."""
+        for client in self._kept.values():
+            close = getattr(getattr(client, "http_client", client), "close", None)
+            if close is not None:
+                await close()
+        self._kept.clear()
+        if self._session is not None:
+            await self._session.close()
+
+
+@dataclass(frozen=True, slots=True)
+class Application:
+    """The gateway, put together."""
+
+    settings: Settings
+    storage: Storage
+    vendors: Mapping[str, Vendor]
+    http: VendorHttp
+    directory: Directory
+    acceptor: Acceptor
+    dispatcher: Dispatcher
+    messages: MessageLog
+    callbacks: Callbacks
+    inbound: Inbound
+    opt_outs: OptOuts
+    sweeper: Sweeper
+    clock: Clock
+
+    async def close(self) -> None:
+        """Close the connections to vendors; the storage is closed by whoever opened it."""
+        await self.http.close()
+
+
+def build(
+    settings: Settings,
+    storage: Storage,
+    *,
+    clock: Clock = utc_now,
+    random_bytes: RandomBytes = secrets.token_bytes,
+) -> Application:
+    """Put the gateway together.
+
+    Args:
+        settings: The app settings.
+        storage: The ports.
+        clock: The time now, in UTC.
+        random_bytes: Where ids get their randomness.
+    """
+    for name in _CHATTY:
+        logging.getLogger(name).setLevel(logging.WARNING)
+    known, ids, http = vendors(), Ids(clock, random_bytes), VendorHttp(settings.vendor_timeout, _identity(settings))
+    tables, queues = storage.tables, storage.queues
+    directory = Directory(tables, storage.secrets, known, clock, ids, allow_local_vendors=settings.allow_local_vendors)
+    index, opt_outs = BatchIndex(tables), OptOuts(tables, clock)
+    messages = MessageLog(tables, index, clock)
+    inbound = Inbound(tables, directory, opt_outs, clock, ids)
+    reports = Reports(tables, GroupCommit(tables), opt_outs, clock)
+    return Application(
+        settings=settings,
+        storage=storage,
+        vendors=known,
+        http=http,
+        directory=directory,
+        acceptor=Acceptor(tables, queues, directory, index, clock, ids, queue=DISPATCH_QUEUE),
+        dispatcher=Dispatcher(
+            tables,
+            queues,
+            directory,
+            opt_outs,
+            messages,
+            http,
+            clock,
+            queue=DISPATCH_QUEUE,
+            public_url=settings.public_url,
+        ),
+        messages=messages,
+        callbacks=Callbacks(directory, reports, inbound, known),
+        inbound=inbound,
+        opt_outs=opt_outs,
+        sweeper=Sweeper(
+            tables,
+            queues,
+            index,
+            messages,
+            known,
+            clock,
+            queue=DISPATCH_QUEUE,
+            report_window=settings.report_window,
+        ),
+        clock=clock,
+    )
+
+
+def _identity(settings: Settings) -> Callable[[], AsyncTokenCredential]:
+    @cache
+    def make() -> AsyncTokenCredential:
+        from azure.identity.aio import ManagedIdentityCredential  # noqa: PLC0415 - slow to import
+
+        return ManagedIdentityCredential(client_id=settings.client_id or None)
+
+    return make
+
+
+def storage_from(settings: Settings) -> Storage:
+    """Open the storage that the settings name."""
+    embedded = None
+    if "embedded" in {settings.storage, settings.secrets}:
+        from functions.storage.embedded import open_embedded  # noqa: PLC0415 - only the family that is used
+
+        embedded = open_embedded(settings.embedded_path)
+    if settings.storage == "embedded" and settings.secrets == "embedded" and embedded is not None:
+        return embedded
+    from functions.storage import azure  # noqa: PLC0415
+
+    credential = _identity(settings)
+    secret_store = (
+        embedded.secrets
+        if embedded is not None and settings.secrets == "embedded"
+        else azure.open_key_vault(settings.key_vault_url, credential())
+    )
+    if settings.storage == "embedded" and embedded is not None:
+        return Storage(embedded.tables, embedded.queues, secret_store)
+    return azure.open_azure(
+        secrets=secret_store,
+        connection_string=settings.connection_string,
+        table_url="" if settings.connection_string else settings.table_url,
+        queue_url="" if settings.connection_string else settings.queue_url,
+        credential=None if settings.connection_string else credential(),
+    )
+
+
+class _Process:
+    """What this process has built so far."""
+
+    storage: Storage | None = None
+    application: Application | None = None
+
+
+def open_storage() -> Storage:
+    """Return the process's storage, opened on first use."""
+    if _Process.storage is None:
+        _Process.storage = storage_from(read_settings(os.environ))
+    return _Process.storage
+
+
+def application() -> Application:
+    """Return the process's gateway, built on first use inside the event loop that runs the functions."""
+    if _Process.application is None:
+        _Process.application = build(read_settings(os.environ), open_storage())
+    return _Process.application
+
+
+def install(made: Application | None) -> None:
+    """Make the functions use a gateway that was built elsewhere, or none; for the dev host and for tests."""
+    _Process.application = made
+    _Process.storage = made.storage if made else None

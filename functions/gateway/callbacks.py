@@ -1,0 +1,111 @@
+"""Takes what vendors tell: proves who speaks, reads it, and has it kept before it is answered."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+
+import orjson
+
+from functions.gateway.directory import FRESH_FOR, Directory, ProviderRecord
+from functions.gateway.inbound import Inbound
+from functions.gateway.problems import Kind, ProblemError, not_found
+from functions.gateway.reports import Reports
+from functions.vendors.contract import (
+    Answer,
+    Callback,
+    Event,
+    MalformedError,
+    NotAuthenticError,
+    Parsed,
+    SetAside,
+    Vendor,
+)
+
+KINDS = ("report", "inbound")
+_REREAD_AFTER = 1.0
+"""Seconds after which a failed check is worth reading the provider again: its secret may just have been changed."""
+
+
+class Callbacks:
+    """Takes callbacks and events."""
+
+    def __init__(self, directory: Directory, reports: Reports, inbound: Inbound, vendors: Mapping[str, Vendor]) -> None:
+        self._directory = directory
+        self._reports = reports
+        self._inbound = inbound
+        self._by_event = {kind: vendor for vendor in vendors.values() for kind in vendor.description.event_types}
+
+    async def take(self, vendor_name: str, identity: str, callback: Callback) -> Answer:
+        """Take a callback; when this returns, all of it is stored.
+
+        Args:
+            vendor_name: The vendor in the path.
+            identity: The provider in the path.
+            callback: The request as it came.
+
+        Raises:
+            ProblemError: The provider is not there, the callback is not authentic, or it cannot be read.
+        """
+        if callback.kind not in KINDS:
+            raise not_found("callback", callback.kind)
+        provider = await self._provider(vendor_name, identity, FRESH_FOR)
+        vendor = self._directory.vendor(vendor_name)
+        try:
+            await self._verify(vendor, provider, callback)
+        except NotAuthenticError:
+            provider = await self._provider(vendor_name, identity, _REREAD_AFTER)
+            try:
+                await self._verify(vendor, provider, callback)
+            except NotAuthenticError as error:
+                raise ProblemError(Kind.NOT_AUTHENTIC, str(error)) from error
+        if not callback.body:
+            raise ProblemError(Kind.MALFORMED, "The body is empty; send it with a Content-Length.")
+        try:
+            parsed = vendor.parse(callback)
+        except MalformedError as error:
+            raise ProblemError(Kind.MALFORMED, str(error)) from error
+        await self._keep(parsed, vendor_name, provider.id)
+        return vendor.answer(callback.kind)
+
+    async def take_event(self, event: Event) -> None:
+        """Take an Event Grid event; one that cannot be read is set aside, since repeating it would not help."""
+        vendor = self._by_event.get(event.type)
+        name = vendor.description.name if vendor else "event grid"
+        try:
+            parsed = vendor.parse_event(event) if vendor else _aside(event, f"No vendor sends {event.type} events.")
+        except MalformedError as error:
+            parsed = _aside(event, str(error))
+        await self._keep(parsed, name, None)
+
+    async def _keep(self, parsed: Parsed, vendor: str, provider: str | None) -> None:
+        await asyncio.gather(
+            self._reports.take(parsed.reports, vendor=vendor, provider=provider),
+            self._inbound.take(parsed.inbound, vendor=vendor, provider=provider),
+            self._reports.set_aside(parsed.set_aside, vendor=vendor),
+        )
+
+    async def _provider(self, vendor: str, identity: str, max_age: float) -> ProviderRecord:
+        provider = await self._directory.provider(identity, max_age=max_age)
+        if provider.vendor != vendor:
+            raise not_found("provider", identity)
+        return provider
+
+    async def _verify(self, vendor: Vendor, provider: ProviderRecord, callback: Callback) -> None:
+        """Accept what any of the provider's valid secrets proves."""
+        refused: NotAuthenticError | None = None
+        for account in await self._directory.accounts(provider):
+            try:
+                vendor.verify(callback, account)
+            except NotAuthenticError as error:
+                refused = refused or error
+            except KeyError as error:
+                refused = refused or NotAuthenticError(f"The provider has no {error.args[0]} yet.")
+            else:
+                return
+        raise refused or NotAuthenticError("The provider has no credentials.")
+
+
+def _aside(event: Event, why: str) -> Parsed:
+    raw = orjson.dumps({"type": event.type, "data": dict(event.data)}, default=str).decode(errors="replace")
+    return Parsed(set_aside=(SetAside(why, raw),))
