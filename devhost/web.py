@@ -29,6 +29,7 @@ BODY_LIMIT = 100 * 1024 * 1024
 """The largest body that Azure lets through: https://learn.microsoft.com/azure/azure-functions/functions-scale#service-limits."""
 
 _KEY_HEADER = "x-functions-key"
+_KEY_PARAMETER = "code"
 _WEBHOOK = "/runtime/webhooks/eventgrid"
 _HOME = "<!doctype html><title>Functions</title><p>Your functions app is up and running."
 _OPENS: Mapping[str, frozenset[Level]] = {
@@ -137,7 +138,10 @@ class WebHost:
 
     def _key(self, request: web.Request, function: str | None = None) -> tuple[Level, str] | None:
         given = request.headers.get(_KEY_HEADER)
-        return self._keys.level(_query(request).get("code") if given is None else given, function)
+        if given is None:
+            pairs = parse_qsl(request.rel_url.raw_query_string, keep_blank_values=True)
+            given = next((value for name, value in pairs if name.lower() == _KEY_PARAMETER), None)
+        return self._keys.level(given, function)
 
     # HTTP functions -------------------------------------------------------------------------------------------------
 
