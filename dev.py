@@ -67,7 +67,7 @@ def in_ci(environment: Mapping[str, str]) -> bool:
 def try_lock(handle: TextIO) -> bool:
     """Take the lock of an open file without waiting.
 
-    The operating system holds it, so a killed set-up never leaves one behind.
+    The operating system holds it for as long as a process has the file open, so nobody can leave one behind.
 
     Args:
         handle: an open, writable file; closing it gives the lock back.
@@ -99,6 +99,8 @@ def alone(root: Path) -> Iterator[None]:
             say("another set-up is at work here, waiting for it")
             while not try_lock(handle):
                 time.sleep(0.1)
+        # A pip that outlives a killed set-up inherits the lock, so that nobody works beside it.
+        os.set_inheritable(handle.fileno(), True)  # noqa: FBT003 - positional only
         yield
 
 
@@ -137,6 +139,7 @@ def quietly(command: Sequence[str], log: Path, minutes: float = 15) -> str | Non
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 cwd=log.parent,
+                close_fds=False,
                 timeout=minutes * 60,
                 check=False,
             )
@@ -504,8 +507,8 @@ def test(arguments: Sequence[str]) -> int:
         "dev.py test",
         description=test.__doc__,
         allow_abbrev=False,
-        epilog="Azurite and Microsoft's worker are installed on first use where node and Python 3.13 are; what is missing is "
-        "named and its tests are skipped. With CI=true that is an error.",
+        epilog="Azurite and Microsoft's worker are installed on first use where node and Python 3.13 are; what is "
+        "missing is named and its tests are skipped. With CI=true that is an error.",
     )
     _, for_pytest = parser.parse_known_args(arguments)
     venv = main_venv(ROOT)

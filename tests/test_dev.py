@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -322,6 +323,28 @@ def test_a_killed_set_up_leaves_no_lock(tmp_path):
 
     with (tmp_path / ".tools" / "set-up.lock").open("a") as handle:
         assert dev.try_lock(handle)
+
+
+def test_nobody_works_beside_what_a_killed_set_up_started(tmp_path):
+    """A pip that outlives its killed set-up keeps the lock until it ends."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        pip = f"import socket; socket.create_connection(('127.0.0.1', {server.getsockname()[1]})).recv(1)"
+        program = (
+            "import dev, pathlib, sys\nroot = pathlib.Path(sys.argv[1])\n"
+            "with dev.alone(root):\n dev.quietly([sys.executable, '-c', sys.argv[2]], root / 'log')\n"
+        )
+        with subprocess.Popen([sys.executable, "-c", program, str(tmp_path), pip], cwd=ROOT) as killed:
+            server.settimeout(20)
+            connection, _ = server.accept()
+            killed.kill()
+
+        with connection, (tmp_path / ".tools" / "set-up.lock").open("a") as handle:
+            assert not dev.try_lock(handle)
+            connection.close()
+            deadline = time.monotonic() + 10
+            while not dev.try_lock(handle):
+                assert time.monotonic() < deadline
+                time.sleep(0.01)
 
 
 def test_the_one_that_waited_does_not_repeat_the_work(project, monkeypatch):
