@@ -205,7 +205,7 @@ class MessagesDesk(SendDesk[SmsOrder]):
         """Accept the message, unless the recipient or the sender stands against it."""
         vendor, to = self.vendor, order.recipients[0]
         outcome = outcome_of(to)
-        stopped = vendor.is_opted_out(order.service.sid if order.service else order.chosen, to)
+        stopped = vendor.has_stopped(order.chosen, to)
         reason = Reason.OPTED_OUT if stopped else outcome.refusal
         if reason is not None and not (order.service and reason is Reason.OPTED_OUT):
             code, message = REFUSALS[reason]
@@ -551,6 +551,11 @@ class TwilioVendor(Vendor):
             self.world.spawn(self._post_inbound(message, url, number.sms_method, marked))
         return message
 
+    def has_stopped(self, sender: str, recipient: str) -> bool:
+        """Tell whether a person stopped a sender, or the Messaging Service it belongs to."""
+        services = [service.sid for service in self.services if sender in service.numbers]
+        return any(self.is_opted_out(scope, recipient) for scope in (sender, *services))
+
     def state(self) -> dict[str, Any]:
         """Describe the vendor, its accounts and numbers."""
         return {
@@ -586,12 +591,14 @@ class TwilioVendor(Vendor):
         if is_short_code(number) and not (service and service.advanced_opt_out):
             return None
         toll_free = is_toll_free(number)
-        scope = service.sid if service else number
+        scopes = [number, service.sid] if service else [number]
         if word in (_TOLL_FREE_STOP if toll_free else _STOP_WORDS):
-            self.opt_out(scope, inbound.sender)
+            for scope in scopes:
+                self.opt_out(scope, inbound.sender)
             return "STOP"
         if word in (_TOLL_FREE_START if toll_free else _START_WORDS):
-            self.opt_in(scope, inbound.sender)
+            for scope in scopes:
+                self.opt_in(scope, inbound.sender)
             return "START"
         return "HELP" if word in _HELP_WORDS else None
 
