@@ -12,7 +12,7 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 
 from devhost.host import DEFAULT_PORT, DevHost
@@ -57,7 +57,8 @@ def _parser() -> argparse.ArgumentParser:
         "--storage",
         default="functions.app:open_storage",
         metavar="MODULE:FACTORY",
-        help="what makes the storage whose queues are polled (default: %(default)s)",
+        help="what makes the storage whose queues are polled; a coroutine `close` beside it, where there is one, is awaited "
+        "at the end instead of the storage's own (default: %(default)s)",
     )
     parser.add_argument(
         "--keys",
@@ -80,7 +81,7 @@ async def _serve(options: argparse.Namespace) -> int:
     folder = Path.cwd()
     port = _apply_settings(options.settings)
     app = await find_app(folder, os.environ.get("PYTHON_SCRIPT_FILE_NAME", "function_app.py"))
-    storage = await _open_storage(options.storage)
+    storage, close = await _open_storage(options.storage)
     try:
         host = DevHost(
             app,
@@ -104,7 +105,7 @@ async def _serve(options: argparse.Namespace) -> int:
         finally:
             await host.stop()
     finally:
-        await storage.close()
+        await close()
     return 0
 
 
@@ -118,14 +119,16 @@ def _apply_settings(path: Path | None) -> int:
     return DEFAULT_PORT if port is None else port
 
 
-async def _open_storage(name: str) -> Storage:
-    module, _, factory = name.partition(":")
+async def _open_storage(name: str) -> tuple[Storage, Callable[[], Awaitable[None]]]:
+    module_name, _, factory = name.partition(":")
     try:
-        made = getattr(importlib.import_module(module), factory)()
+        module = importlib.import_module(module_name)
+        made = getattr(module, factory)()
     except (ImportError, AttributeError) as error:
         raise SettingsError(f"--storage {name} cannot be used: {error}") from error
     storage: Storage = await made if inspect.isawaitable(made) else made
-    return storage
+    close: Callable[[], Awaitable[None]] = getattr(module, "close", storage.close)
+    return storage, close
 
 
 def _open_keys(path: Path) -> Keys:

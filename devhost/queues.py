@@ -121,8 +121,12 @@ class QueueListener:
 
     async def _process(self, item: QueueItem) -> None:
         try:
+            if self._settings.base64 and not item.decoded:
+                # The real host cannot decode such a message and puts it aside without running anything.
+                await self._put_aside(item, "is not base64")
+                return
             if item.dequeue_count > self._settings.max_dequeue_count:
-                await self._put_aside(item)
+                await self._put_aside(item, f"was received {item.dequeue_count} times")
                 return
             held = _Held(self._queues, self.queue, item, self._lease, self._clock)
             try:
@@ -132,20 +136,22 @@ class QueueListener:
             if outcome.error is None:
                 await self._delete(item)
             elif item.dequeue_count >= self._settings.max_dequeue_count:
-                await self._put_aside(item)
+                await self._put_aside(item, f"failed {item.dequeue_count} times")
             elif self._poison is not None:
                 await self._release(item, self._settings.visibility_timeout)
         except StorageError as error:
             log.warning("a message of queue %s comes back in at most %.0f s: %s", self.queue, self._lease, error)
 
     def _call(self, item: QueueItem) -> Call:
-        body = item.body if self._settings.base64 else base64.b64encode(item.body.encode()).decode()
+        body = item.body
+        if item.decoded and not self._settings.base64:
+            body = base64.b64encode(body.encode()).decode()
         return Call(Datum(body, "string"), queue_metadata(item, body, self._clock.now() + self._lease))
 
-    async def _put_aside(self, item: QueueItem) -> None:
+    async def _put_aside(self, item: QueueItem, why: str) -> None:
         if self._poison is None:
             return
-        log.warning("%s failed %d times, its message moves to %s", self.function.name, item.dequeue_count, self._poison)
+        log.warning("a message for %s %s and moves to %s", self.function.name, why, self._poison)
         await self._queues.put(self._poison, item.body)
         await self._delete(item)
 

@@ -48,6 +48,19 @@ def open_storage():
 async def open_later():
     return open_embedded("store.db")
 """
+CLOSING_STORE = """
+import sys
+from functions.storage.embedded import open_embedded
+
+storage = open_embedded("store.db")
+
+def open_storage():
+    return storage
+
+async def close():
+    sys.stderr.write("closed by the app\\n")
+    await storage.close()
+"""
 
 
 @pytest.fixture
@@ -131,6 +144,17 @@ async def test_starts_with_settings_and_stops_on_a_signal(run, folder):
     host.process.send_signal(signal.SIGTERM)
     assert await host.end() == 0
     assert json.loads(keys.read_text())["master"] not in host.output
+
+
+async def test_the_app_may_close_what_it_opened(run, folder):
+    """A coroutine close beside the storage's factory is awaited at the end."""
+    (folder / "closing_store.py").write_text(CLOSING_STORE)
+    host = await run("--port", "0", "--storage", "closing_store:open_storage")
+    await host.url()
+    host.process.send_signal(signal.SIGINT)
+
+    assert await host.end() == 0
+    assert "closed by the app" in host.output
 
 
 async def test_port_from_settings(run, folder):

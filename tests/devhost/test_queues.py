@@ -359,8 +359,8 @@ class ScriptedQueues:
             raise StaleError("gone")
 
 
-def item(body="x", *, receipt="r", dequeue_count=1):
-    return QueueItem("1", receipt, body, dequeue_count, 1_700_000_000.0, 1_800_000_000.0)
+def item(body="x", *, receipt="r", dequeue_count=1, decoded=True):
+    return QueueItem("1", receipt, body, dequeue_count, 1_700_000_000.0, 1_800_000_000.0, decoded)
 
 
 @pytest.fixture
@@ -495,6 +495,25 @@ async def test_poison_is_put_before_the_message_is_deleted(manual):
     await listener.stop(1)
 
     assert queues.calls == [("put", "jobs-poison", "bad"), ("delete", "jobs", "r")]
+
+
+@pytest.mark.parametrize("base64", [True, False])
+async def test_a_message_that_is_not_base64(manual, base64):
+    """What is not base64 goes to poison unseen, unless host.json says that bodies are plain."""
+    queues, seen = ScriptedQueues(manual), []
+
+    async def job(msg: func.QueueMessage):
+        seen.append(msg.get_body())
+
+    queues.batches.append([item("not base64!", decoded=False)])
+    listener = listener_over(queues, manual, job, base64=base64)
+    listener.start()
+    await manual.advance(1)
+    await listener.stop(1)
+
+    assert seen == ([] if base64 else [b"not base64!"])
+    assert (("put", "jobs-poison", "not base64!") in queues.calls) is base64
+    assert queues.calls[-1] == ("delete", "jobs", "r")
 
 
 async def test_what_arrives_while_stopping_is_given_back(manual):
