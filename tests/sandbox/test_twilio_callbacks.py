@@ -214,7 +214,7 @@ async def test_a_slow_endpoint_is_given_up_in_the_time_the_fragment_says(sandbox
 
     async def slow(request):
         calls.append(request.path)
-        await asyncio.sleep(1 if len(calls) == 1 else 0)
+        await asyncio.sleep(0.3 if len(calls) == 1 else 0)
         return web.Response()
 
     app = web.Application()
