@@ -43,6 +43,7 @@ ROOMS = (
     Room(r"functions\.vendors\.\w+", may=("functions.vendors.contract",), own=("{room}",)),
     Room(r"functions\.storage\.(ports|limits)", may=("functions.storage.ports",), own=("{room}",)),
     Room(r"functions\.storage\.\w+", may=("functions.storage.ports", "functions.storage.limits"), own=("{room}",)),
+    Room(r"functions\.settings"),
     Room(r"functions\.app", may=("functions",)),
     Room(r"functions(\.storage|\.vendors)?$"),
     Room(r"sandbox", own=("{room}",)),
@@ -173,7 +174,8 @@ def test_every_room_is_looked_at(room):
 ALLOWED = {
     "function_app.py": "import azure.functions\nfrom functions.triggers import messages\n",
     "functions/__init__.py": "",
-    "functions/app.py": "from functions.storage.azure import Tables\nfrom functions.vendors import twilio\n",
+    "functions/settings.py": "import os\n",
+    "functions/app.py": "from functions import settings\nfrom functions.storage.azure import Tables\nfrom functions.vendors import twilio\n",
     "functions/triggers/messages.py": "from functions.gateway import send\nfrom functions.app import gateway\n",
     "functions/gateway/send.py": "import asyncio\nfrom functions.storage.ports import Tables\nfrom . import accept\n",
     "functions/gateway/accept.py": "from functions.vendors.contract import State\nfrom ..storage import ports\n",
@@ -213,6 +215,7 @@ FORBIDDEN = {
     "devhost in the sandbox": ("sandbox/twilio.py", "from devhost import host"),
     "gateway in the entry point": ("function_app.py", "from functions.gateway import send"),
     "work in a package's own file": ("functions/__init__.py", "from functions.gateway import send"),
+    "gateway in the settings": ("functions/settings.py", "from functions.gateway import send"),
     "no room": ("functions/helpers.py", "import os"),
 }
 
