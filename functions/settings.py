@@ -68,13 +68,6 @@ APP_SETTINGS = (
 )
 _DEFAULTS = {setting.name: setting.default or "" for setting in APP_SETTINGS}
 _FAMILIES = ("azure", "embedded")
-_DEVELOPMENT = "UseDevelopmentStorage=true"
-DEVELOPMENT_STORAGE = (
-    "DefaultEndpointsProtocol=http;AccountName=devstoreaccount1;"
-    "AccountKey=Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw==;"
-    "QueueEndpoint=http://127.0.0.1:10001/devstoreaccount1;TableEndpoint=http://127.0.0.1:10002/devstoreaccount1"
-)
-"""The emulator's published account: https://learn.microsoft.com/azure/storage/common/storage-use-azurite."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +101,6 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
     storage = _one_of("SMS_STORAGE", text("SMS_STORAGE"), _FAMILIES)
     secrets = _one_of("SMS_SECRETS", text("SMS_SECRETS") or storage, _FAMILIES)
     account = text("AzureWebJobsStorage__accountName")
-    connection = text("AzureWebJobsStorage")
     settings = Settings(
         storage=storage,
         secrets=secrets,
@@ -118,7 +110,7 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
         vendor_timeout=_number("SMS_VENDOR_TIMEOUT_SECONDS", text("SMS_VENDOR_TIMEOUT_SECONDS"), 1, 60),
         report_window=timedelta(hours=_number("SMS_REPORT_WINDOW_HOURS", text("SMS_REPORT_WINDOW_HOURS"), 1, 24 * 14)),
         allow_local_vendors=_flag("SMS_ALLOW_LOCAL_VENDORS", text("SMS_ALLOW_LOCAL_VENDORS")),
-        connection_string=DEVELOPMENT_STORAGE if connection == _DEVELOPMENT else connection,
+        connection_string=text("AzureWebJobsStorage"),
         table_url=text("AzureWebJobsStorage__tableServiceUri")
         or (f"https://{account}.table.core.windows.net" if account else ""),
         queue_url=text("AzureWebJobsStorage__queueServiceUri")

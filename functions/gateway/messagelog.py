@@ -13,6 +13,7 @@ from functions.gateway.index import BatchIndex, IndexEntry, recipient_mark, refe
 from functions.gateway.models import MessagePage, MessageSummary, MessageView
 from functions.gateway.paging import bad_cursor, check_place, read_cursor, write_cursor
 from functions.gateway.problems import not_found
+from functions.gateway.states import FINAL
 from functions.gateway.story import standing, timeline
 from functions.storage.ports import Tables
 from functions.vendors.contract import State
@@ -160,6 +161,17 @@ class MessageLog:
                 if facts is not None and item.to == recipient and (known := standing(facts, place).vendor_id):
                     ids.add(known)
         return frozenset(ids)
+
+    async def in_flight(self, provider: str, window: timedelta, enough: int = 100) -> int:
+        """Return how many of a provider's messages have no final state yet; counting stops at ``enough``."""
+        now = self._clock()
+        count = 0
+        async for entry in self._index.newest(since=now - window, until=now + timedelta(seconds=1)):
+            if entry.provider == provider and entry.messages is None:
+                count += sum(message.status not in FINAL for message in await self._messages(entry))
+            if count >= enough:
+                break
+        return count
 
     async def _matching(
         self, wanted: MessageFilter, since: datetime, until: datetime, after: tuple[str, str] | None

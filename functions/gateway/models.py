@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Any
@@ -9,7 +10,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, StringConstraints
 from pydantic.alias_generators import to_camel
 
-from functions.vendors.contract import Category, Reason, SenderType, State
+from functions.vendors.contract import Category, Description, Reason, SenderType, State
 
 MAX_MESSAGES = 1000
 MAX_METADATA_BYTES = 2048
@@ -34,6 +35,64 @@ class ProviderState(StrEnum):
     DRAFT = "draft"
     ACTIVE = "active"
     DISABLED = "disabled"
+
+
+class SettingView(Shape):
+    """One setting of a vendor."""
+
+    name: str
+    type: str
+    required: bool
+    secret: bool
+    help: str
+    example: str
+    pattern: str | None = None
+    secondary_of: str | None = None
+
+
+class SenderTypeView(Shape):
+    """A sender type that a vendor supports."""
+
+    type: SenderType
+    two_way: bool
+    countries: list[str] = Field(description="Where it reaches; empty for no limit known to the gateway.")
+    per_minute: int | None = Field(default=None, description="Messages a minute that the vendor allows by default.")
+    note: str
+
+
+class VendorView(Shape):
+    """A vendor: what it needs and what it can do."""
+
+    name: str = Field(examples=["twilio"])
+    title: str
+    docs: str
+    notice: str
+    settings: list[SettingView]
+    one_of: list[str] = Field(description="At least one of these settings must be given.")
+    sender_types: list[SenderTypeView]
+    capabilities: dict[str, Any]
+
+    @classmethod
+    def of(cls, description: Description) -> VendorView:
+        """Return the view of a vendor's description."""
+        capabilities = asdict(description.capabilities)
+        capabilities["replay_window_seconds"] = capabilities.pop("replay_window").total_seconds()
+        return cls(
+            name=description.name,
+            title=description.title,
+            docs=description.docs,
+            notice=description.notice,
+            settings=[SettingView(**asdict(setting)) for setting in description.settings],
+            one_of=list(description.one_of),
+            sender_types=[SenderTypeView(**asdict(rule)) for rule in description.senders],
+            capabilities={to_camel(name): value for name, value in capabilities.items()},
+        )
+
+
+class VendorsView(Shape):
+    """The vendors by name."""
+
+    items: list[VendorView]
 
 
 class NewProvider(Shape):

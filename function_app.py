@@ -1,0 +1,11 @@
+"""The entry point that the Functions host loads: registers the blueprints, nothing else."""
+
+from __future__ import annotations
+
+import azure.functions as func
+
+from functions.triggers import acs_events, callbacks, consent, messages, meta, providers, schedules, workers
+
+app = func.FunctionApp()
+for surface in (providers, messages, consent, callbacks, acs_events, workers, schedules, meta):
+    app.register_functions(surface.blueprint)

@@ -1,0 +1,25 @@
+"""Functions that a queue starts."""
+
+from __future__ import annotations
+
+import asyncio
+
+import azure.functions as func
+
+from functions.app import DISPATCH_QUEUE, application
+from functions.gateway.envelope import batch_to_dispatch
+from functions.triggers.names import DISPATCH
+
+blueprint = func.Blueprint()
+
+
+@blueprint.function_name(DISPATCH)
+@blueprint.queue_trigger(arg_name="msg", queue_name=DISPATCH_QUEUE, connection="AzureWebJobsStorage")
+async def dispatch_batch(msg: func.QueueMessage) -> None:
+    """Hand a batch to its vendor."""
+    batch = batch_to_dispatch(msg.get_body())
+    try:
+        await application().dispatcher.dispatch(batch)
+    except asyncio.CancelledError as error:
+        # The worker would never answer for a cancelled function; a failed one is delivered again.
+        raise RuntimeError("cancelled") from error
