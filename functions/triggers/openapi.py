@@ -227,10 +227,12 @@ def page(spec: Mapping[str, Any]) -> str:
         )
     info = spec["info"]
     return (
-        f'<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">'
+        '<!doctype html><html lang="en"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width">'
         f"<title>{escape(info['title'])}</title><style>{_STYLE}</style></head><body>"
         f"<h1>{escape(info['title'])} {escape(info['version'])}</h1><p>{escape(info['description'])}</p>"
-        f"<p>Base address <code>{escape(spec['servers'][0]['url'])}</code>; key in the header <code>x-functions-key</code>; "
+        f"<p>Base address <code>{escape(spec['servers'][0]['url'])}</code>; "
+        "key in the header <code>x-functions-key</code>; "
         f'the same as <a href="openapi.json">OpenAPI 3.1</a>.</p>{"".join(parts)}</body></html>'
     )
 
@@ -253,7 +255,8 @@ def _operation_html(path: str, method: str, one: Mapping[str, Any]) -> str:
         for name, example in content.get("examples", {}).items()
     )
     return (
-        f"<details><summary><b class=m>{method.upper()}</b> <code>{escape(path)}</code> {escape(one['summary'])}</summary>"
+        f"<details><summary><b class=m>{method.upper()}</b> <code>{escape(path)}</code> "
+        f"{escape(one['summary'])}</summary>"
         f"<p>{escape(one['description'])}</p>"
         + (f"<table>{rows}</table>" if rows else "")
         + (f"<h4>Body{_shape_link(one['requestBody'])}</h4>{examples}" if "requestBody" in one else "")
@@ -265,5 +268,5 @@ def _shape_link(described: Mapping[str, Any]) -> str:
     for content in described.get("content", {}).values():
         name = content.get("schema", {}).get("$ref", "").rpartition("/")[2]
         if name:
-            return f' – <a href="#{escape(name)}">{escape(name)}</a>'
+            return f': <a href="#{escape(name)}">{escape(name)}</a>'
     return ""

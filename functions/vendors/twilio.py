@@ -389,7 +389,7 @@ def _client(account: Account, http: Http) -> Client:
         from twilio.http.async_http_client import AsyncTwilioHttpClient  # noqa: PLC0415 - slow to import
         from twilio.rest import Client  # noqa: PLC0415
 
-        return Client(sid, token, http_client=AsyncTwilioHttpClient())  # type: ignore[no-untyped-call] # the SDK has none
+        return Client(sid, token, http_client=AsyncTwilioHttpClient())
 
     return http.keep(("twilio", sid, token), make)
 
