@@ -175,7 +175,7 @@ ALLOWED = {
     "function_app.py": "import azure.functions\nfrom functions.triggers import messages\n",
     "functions/__init__.py": "",
     "functions/settings.py": "import os\n",
-    "functions/app.py": "from functions import settings\nfrom functions.storage.azure import Tables\nfrom functions.vendors import twilio\n",
+    "functions/app.py": "from functions import settings\nfrom functions.storage.azure import A\nimport functions.vendors.twilio\n",
     "functions/triggers/messages.py": "from functions.gateway import send\nfrom functions.app import gateway\n",
     "functions/gateway/send.py": "import asyncio\nfrom functions.storage.ports import Tables\nfrom . import accept\n",
     "functions/gateway/accept.py": "from functions.vendors.contract import State\nfrom ..storage import ports\n",
