@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import deque
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ def redact_url(url: str) -> str:
 def redact_headers(headers: Mapping[str, str]) -> dict[str, str]:
     """Black out headers that carry credentials; the scheme of an Authorization stays readable."""
     return {
-        name: f"{value.split(' ', 1)[0]} ***" if name.lower() in _SECRET_HEADERS else value
+        str(name): f"{value.split(' ', 1)[0]} ***" if name.lower() in _SECRET_HEADERS else value
         for name, value in headers.items()
     }
 
@@ -78,7 +78,7 @@ class CallLog:
     def add(self, call: Call) -> None:
         """Note a call once it has been answered."""
         self.entries.append(call)
-        self._journal.write("call", self._vendor, call=asdict(call))
+        self._journal.write("call", self._vendor, call=call)
 
     def restore(self, fact: dict[str, Any]) -> None:
         """Take back one call from the journal."""

@@ -51,7 +51,7 @@ class Journal:
         Args:
             kind: What sort of fact.
             vendor: Whose; empty for the sandbox as a whole.
-            fact: The rest, as JSON.
+            fact: The rest: JSON values or dataclasses.
         """
         if self._file is not None:
             line = orjson.dumps({"kind": kind, "vendor": vendor, **fact}, option=orjson.OPT_APPEND_NEWLINE)

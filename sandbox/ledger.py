@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from sandbox.outcomes import Reason, Step
@@ -124,7 +124,7 @@ class Ledger:
         """Write a message down: from here on it is executed, and costs money."""
         message.state_at = message.at
         self._store(message)
-        self._journal.write("message", self._vendor, message=asdict(message))
+        self._journal.write("message", self._vendor, message=message)
         return message
 
     def replayed(self, message: Message, *, conflict: bool = False) -> None:
@@ -162,10 +162,15 @@ class Ledger:
             sent=message.sent_at,
         )
 
+    def cancel(self, message: Message) -> None:
+        """End a message before its plan does."""
+        message.steps_done = len(message.plan)
+        self.set_state(message, "canceled")
+
     def told(self, message: Message, attempt: CallbackTry) -> None:
         """Note an attempt to tell the customer."""
         message.callbacks.append(attempt)
-        self._journal.write("callback", self._vendor, id=message.id, attempt=asdict(attempt))
+        self._journal.write("callback", self._vendor, id=message.id, attempt=attempt)
 
     def find(
         self,

@@ -529,6 +529,7 @@ class TwilioVendor(Vendor):
         if is_name(inbound.recipient):
             raise ControlError("nobody can answer an alphanumeric sender")
         service = next((entry for entry in self.services if inbound.recipient in entry.numbers), None)
+        now = self.world.clock.now()
         message = self.ledger.accept(
             Message(
                 id=f"SM{self.world.ids.hex(32)}",
@@ -536,14 +537,14 @@ class TwilioVendor(Vendor):
                 sender=inbound.sender,
                 recipient=inbound.recipient,
                 text=inbound.text,
-                at=self.world.clock.now(),
+                at=now,
+                sent_at=now,
                 direction="inbound",
                 state="received",
                 segments=count_segments(inbound.text),
                 extra={"service": service.sid if service else None},
             ),
         )
-        message.sent_at = message.at
         keyword = self._heed(inbound, service)
         url = service.inbound_url if service and service.inbound_url else number.sms_url
         if url is not None:
@@ -728,8 +729,7 @@ class TwilioVendor(Vendor):
         if message.state != "scheduled":
             refuse(_BAD_REQUEST, 30409, "The message can no longer be canceled.")
         self.lives.end(message)
-        message.plan = ()
-        self.ledger.set_state(message, "canceled")
+        self.ledger.cancel(message)
         self.world.spawn(self.report(message, Step(0, "canceled")))
         return json_response(self.resource(message), headers=self.answer_headers())
 
