@@ -5,20 +5,21 @@ from __future__ import annotations
 import asyncio
 import time
 import uuid
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
 
-from functions.storage.azure import open_azure, open_key_vault
+import functions.storage.azure as family
+from functions.storage.azure import open_azure, open_azure_queues, open_azure_tables, open_key_vault
 from functions.storage.embedded import open_embedded
+from functions.storage.ports import Storage
 from tests.servers import azurite, require_tools
+from tests.storage.lossy_proxy import LossyProxy, running_proxy
 from tests.storage.vault import HandedOutToken, Vault, running_vault
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
     from pathlib import Path
-
-    from functions.storage.ports import Storage
 
 
 @pytest.fixture(scope="session")
@@ -67,6 +68,36 @@ async def azure(azurite_connection: str, vault: Vault, credential: HandedOutToke
     storage = open_azure(connection_string=azurite_connection, secrets=secrets)
     yield storage
     await storage.close()
+
+
+class Proxied(NamedTuple):
+    """Storage on Azurite behind proxies that can lose answers."""
+
+    storage: Storage
+    tables: LossyProxy
+    queues: LossyProxy
+
+
+@pytest.fixture
+async def proxied(azurite_connection: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Proxied]:
+    monkeypatch.setattr(
+        family, "_QUEUE_RETRIES", family._QUEUE_RETRIES | {"increment_base": 0, "random_jitter_range": 0}
+    )
+    parts = dict(part.split("=", 1) for part in azurite_connection.split(";"))
+    targets = [parts[name].rsplit("/", 1)[0] for name in ("TableEndpoint", "QueueEndpoint")]
+    async with running_proxy(targets[0]) as tables, running_proxy(targets[1]) as queues:
+        connection_string = azurite_connection.replace(targets[0], tables.url).replace(targets[1], queues.url)
+        yield Proxied(
+            Storage(
+                tables_port := open_azure_tables(connection_string=connection_string),
+                queues_port := open_azure_queues(connection_string=connection_string),
+                secrets=None,
+            ),
+            tables,
+            queues,
+        )
+        await tables_port.close()
+        await queues_port.close()
 
 
 @pytest.fixture(params=["embedded", "azure"])

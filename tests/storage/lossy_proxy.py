@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-from collections import Counter
 from typing import TYPE_CHECKING
 
 import aiohttp
 from aiohttp import web
+from yarl import URL
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -16,37 +16,51 @@ HOP_HEADERS = {"host", "connection", "keep-alive", "transfer-encoding", "content
 
 
 class LossyProxy:
-    """Forwards every request.
+    """Forwards every request, and keeps what it forwarded.
 
-    Set ``lose`` to the number of answers to lose, to requests of the method ``method`` (any, if empty), and
-    ``as_status`` to give that status instead of breaking the connection.
+    To lose answers set ``lose`` to their number, ``method`` to the method of the requests (any, if empty), ``after`` to
+    the number of such answers to pass on first, and ``as_status`` to give that status instead of breaking the
+    connection.
     """
 
     def __init__(self, target: str) -> None:
         self.url = ""
         self.lose = 0
         self.method = ""
+        self.after = 0
         self.as_status = 0
-        self.forwarded: Counter[str] = Counter()
+        self.forwarded: list[tuple[str, str]] = []
         self._target = target
         self._session = aiohttp.ClientSession(auto_decompress=False)
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         headers = {name: value for name, value in request.headers.items() if name.lower() not in HOP_HEADERS}
         body = await request.read()
+        # Nothing may be added or encoded anew: the signature covers it.
         async with self._session.request(
-            request.method, f"{self._target}{request.raw_path}", headers=headers, data=body
+            request.method,
+            URL(f"{self._target}{request.raw_path}", encoded=True),
+            headers=headers,
+            data=body or None,
+            skip_auto_headers=("Content-Type", "User-Agent", "Accept"),
         ) as answer:
             content = await answer.read()
-        self.forwarded[request.method] += 1
-        if self.lose and self.method in {"", request.method}:
-            self.lose -= 1
-            if self.as_status:
-                return web.Response(status=self.as_status)
-            request.transport.abort()
-            return web.Response()
+        self.forwarded.append((request.method, request.raw_path))
+        if self._loses(request.method):
+            if not self.as_status:
+                request.transport.abort()
+            return web.Response(status=self.as_status or 200)
         kept = [(name, value) for name, value in answer.headers.items() if name.lower() not in HOP_HEADERS]
         return web.Response(status=answer.status, body=content, headers=kept)
+
+    def _loses(self, method: str) -> bool:
+        if not self.lose or self.method not in {"", method}:
+            return False
+        if self.after:
+            self.after -= 1
+            return False
+        self.lose -= 1
+        return True
 
     async def close(self) -> None:
         await self._session.close()

@@ -312,7 +312,7 @@ async def test_what_is_not_there_is_none(storage: Storage, table: str) -> None:
 async def test_query_takes_keys_between_two_bounds_in_order(storage: Storage, table: str) -> None:
     """A query yields the keys greater than after and less than before, sorted, both bounds left out."""
     await storage.tables.insert(table, [Row("p", key) for key in ("b", "a", "c", "B", "aa", "10", "9", "é", "_")])
-    await storage.tables.insert(table, [Row("q", "a"), Row("o", "a")][:1])
+    await storage.tables.insert(table, [Row("q", "a")])
 
     assert await keys(storage.tables.query(table, "p")) == ["10", "9", "B", "_", "a", "aa", "b", "c", "é"]
     assert await keys(storage.tables.query(table, "p", after="a", before="c")) == ["aa", "b"]

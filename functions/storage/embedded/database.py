@@ -49,6 +49,10 @@ _SCHEMA: Final = (
 )
 
 
+class _RolledBackError(Exception):
+    """SQLite has ended a transaction by itself."""
+
+
 @dataclass(slots=True)
 class _Job:
     """Work for a thread, and who waits for it."""
@@ -194,12 +198,11 @@ def _run_in_one_commit(connection: sqlite3.Connection, jobs: list[_Job]) -> None
         for job in jobs:
             _attempt_in_savepoint(connection, job)
         connection.execute("COMMIT")
-    except (sqlite3.Error, StorageError) as error:
+    except (sqlite3.Error, _RolledBackError) as error:
         with contextlib.suppress(sqlite3.Error):
             connection.execute("ROLLBACK")
         for job in jobs:
-            job.error = StorageError(f"SQLite: {error}")
-            job.error.__cause__ = error
+            job.error = _storage_error(error)
 
 
 def _attempt_in_savepoint(connection: sqlite3.Connection, job: _Job) -> None:
@@ -207,7 +210,7 @@ def _attempt_in_savepoint(connection: sqlite3.Connection, job: _Job) -> None:
     _attempt(connection, job)
     if not connection.in_transaction:
         # On a full disk or an input/output error SQLite rolls the whole transaction back by itself.
-        raise StorageError("the transaction was rolled back") from job.error
+        raise _RolledBackError(f"rolled back, {job.error}") from job.error
     if job.error is not None:
         connection.execute("ROLLBACK TO job")
     connection.execute("RELEASE job")
@@ -217,10 +220,15 @@ def _attempt(connection: sqlite3.Connection, job: _Job) -> None:
     try:
         job.result = job.work(connection)
     except sqlite3.Error as error:
-        job.error = StorageError(f"SQLite: {error}")
-        job.error.__cause__ = error
+        job.error = _storage_error(error)
     except Exception as error:  # noqa: BLE001 - it belongs to the task that asked, not to this thread
         job.error = error
+
+
+def _storage_error(cause: Exception) -> StorageError:
+    error = StorageError(f"SQLite: {cause}")
+    error.__cause__ = cause
+    return error
 
 
 def _make_private(file: Path) -> None:
