@@ -343,14 +343,11 @@ def install_worker(root: Path, environment: Mapping[str, str]) -> None:
     Raises:
         SetUpError: this machine has no Python of the worker's version, or the installation failed.
     """
-    requirements = root / "requirements-worker.txt"
-    if not requirements.exists():
-        raise LackError(f"there is no {requirements.name}")
     version = ".".join(map(str, WORKER_PYTHON))
     python = find_python(WORKER_PYTHON, environment)
     if not python:
         raise LackError(f"there is no Python {version} on PATH, in pyenv or in uv")
-    make(Venv(root / f".venv{version.replace('.', '')}", requirements, python))
+    make(Venv(root / f".venv{version.replace('.', '')}", root / "requirements-worker.txt", python))
 
 
 def has_azurite(root: Path) -> bool:
@@ -497,8 +494,10 @@ def run(arguments: Sequence[str]) -> int:
 
 def pytest_arguments(arguments: Sequence[str]) -> list[str]:
     """Add one process per core to the arguments of pytest, unless they speak of processes or a debugger already."""
+    # At most four, since each process starts servers of its own; what is left to do is shared out again at the end.
+    parallel = ["-n", "auto", "--maxprocesses", "4", "--dist", "worksteal"]
     own = any(argument.startswith(("-n", "--numprocesses", "--pdb", "--dist")) for argument in arguments)
-    return [*([] if own else ["-n", "auto", "--dist", "worksteal"]), *arguments]
+    return [*([] if own else parallel), *arguments]
 
 
 def test(arguments: Sequence[str]) -> int:

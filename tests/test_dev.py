@@ -456,7 +456,6 @@ def test_an_incomplete_azurite_is_not_taken_for_one(left, tmp_path):
 @pytest.mark.parametrize("install", [dev.install_azurite, dev.install_worker])
 def test_a_bare_machine_lacks_the_means(install, tmp_path, monkeypatch):
     """Without node or Python 3.13 nothing is tried, and what is lacking is named."""
-    (tmp_path / "requirements-worker.txt").write_text("")
     monkeypatch.setattr(dev, "find_python", lambda *_: None)
 
     with pytest.raises(dev.LackError, match="there is no "):
