@@ -28,6 +28,8 @@ ACCOUNT = "gatewaytests"
 START_SECONDS = 60.0
 STOP_SECONDS = 10.0
 STARTS = 3
+DIE_WITH_PARENT = "process.stdin.on('end', () => process.exit()).resume(); require(process.argv[1])"
+"""A test process that is killed cannot stop its servers; but then the pipe to them closes, and they go."""
 
 
 class ServerError(Exception):
@@ -82,11 +84,7 @@ def _service(kind: str, environment: dict[str, str], log: Path) -> Iterator[str]
         yield f"http://127.0.0.1:{port}"
     finally:
         process.terminate()
-        try:
-            process.wait(STOP_SECONDS)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+        _end(process)
 
 
 def _start(kind: str, environment: dict[str, str], log: Path) -> tuple[subprocess.Popen[bytes], int]:
@@ -94,20 +92,30 @@ def _start(kind: str, environment: dict[str, str], log: Path) -> tuple[subproces
     for _ in range(STARTS):
         port = free_port()
         command = [
-            *("node", str(AZURITE / kind / "main.js")),
+            *("node", "-e", DIE_WITH_PARENT, str(AZURITE / kind / "main.js")),
             *(f"--{kind}Host", "127.0.0.1", f"--{kind}Port", str(port)),
             *("--inMemoryPersistence", "--silent", "--disableTelemetry"),
             "--skipApiVersionCheck",  # the clients are newer than the emulator
         ]
         with log.open("wb") as output:
             process = subprocess.Popen(
-                command, env=environment, cwd=log.parent, stdin=subprocess.DEVNULL, stdout=output, stderr=output
+                command, env=environment, cwd=log.parent, stdin=subprocess.PIPE, stdout=output, stderr=output
             )
         if wait_for_port(port, functools.partial(_is_running, process)):
             return process, port
         process.kill()
-        process.wait()
+        _end(process)
     raise ServerError(f"Azurite's {kind} service did not start:\n{log.read_text(errors='replace')}")
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    if process.stdin is not None:
+        process.stdin.close()
+    try:
+        process.wait(STOP_SECONDS)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
 
 
 def _is_running(process: subprocess.Popen[bytes]) -> bool:
@@ -125,7 +133,14 @@ def wait_for_port(port: int, alive: functools.partial[bool], seconds: float = ST
     """Wait for the port to accept a connection; tell whether it did before ``alive()`` ended or the time was up."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline and alive():
-        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
+        if is_listening(port):
             return True
         time.sleep(0.02)
+    return False
+
+
+def is_listening(port: int) -> bool:
+    """Tell whether the port accepts a connection."""
+    with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
+        return True
     return False

@@ -28,7 +28,8 @@ MAX_PROPERTY_BYTES = 64 * KIB
 MAX_PROPERTY_NAME_CHARACTERS = 255
 MAX_PROPERTIES = 251
 """255, less the three of the system and the one in which the Azure family marks its writes."""
-MAX_ROW_BYTES = 1024 * KIB
+MAX_ROW_BYTES = 1024 * KIB - 64
+"""1 MiB, less that property."""
 MAX_TRANSACTION_BYTES = 4096 * KIB
 PAGE_ROWS = 1000
 PAGE_BYTES = 4096 * KIB
