@@ -57,8 +57,8 @@ def _parser() -> argparse.ArgumentParser:
         "--storage",
         default="functions.app:open_storage",
         metavar="MODULE:FACTORY",
-        help="what makes the storage whose queues are polled; a coroutine `close` beside it, where there is one, is awaited "
-        "at the end instead of the storage's own (default: %(default)s)",
+        help="what makes the storage whose queues are polled; a coroutine `close` beside it, where there is one, is "
+        "awaited at the end instead of the storage's own (default: %(default)s)",
     )
     parser.add_argument(
         "--keys",

@@ -98,6 +98,10 @@ async def find_app(folder: Path, script: str = "function_app.py") -> func.Functi
     Raises:
         LoadError: The module cannot be imported, or has no app or several at its top level.
     """
+    return _import_app(folder, script)
+
+
+def _import_app(folder: Path, script: str) -> func.FunctionApp:
     if not (folder / script).is_file():
         raise LoadError(f"{folder} has no {script}; start in the folder of the app")
     if str(folder) not in sys.path:
@@ -106,6 +110,8 @@ async def find_app(folder: Path, script: str = "function_app.py") -> func.Functi
         module = importlib.import_module(Path(script).stem)
     except Exception as error:
         raise LoadError(f"importing {script} failed with {type(error).__name__}: {error}") from error
+    if module.__file__ is None or not Path(module.__file__).samefile(folder / script):
+        raise LoadError(f"importing {script} gave {module.__file__}; another module of that name is in the way")
     names = [name for name in dir(module) if isinstance(getattr(module, name, None), func.FunctionRegister)]
     if not names:
         raise LoadError(f"{script} has no FunctionApp at its top level; write app = func.FunctionApp()")

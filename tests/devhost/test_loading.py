@@ -341,6 +341,14 @@ async def test_find_app(folder):
     assert isinstance(await find_app(folder, "found_app.py"), func.FunctionApp)
 
 
+async def test_refuse_another_module_of_the_name(folder):
+    """A module of the entry point's name from elsewhere is not taken for the app."""
+    (folder / "json.py").write_text(APP)
+
+    with pytest.raises(LoadError, match="in the way"):
+        await find_app(folder, "json.py")
+
+
 @pytest.mark.parametrize(
     ("source", "word"),
     [
