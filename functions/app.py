@@ -35,7 +35,7 @@ T = TypeVar("T")
 
 DISPATCH_QUEUE = "sms-dispatch"
 POISON_QUEUE = f"{DISPATCH_QUEUE}-poison"
-_CHATTY = ("azure.core.pipeline.policies.http_logging_policy", "azure.identity", "twilio")
+_CHATTY = ("azure.core.pipeline.policies.http_logging_policy", "azure.identity")
 """Loggers that write addresses, headers or account names at level INFO."""
 
 

@@ -262,6 +262,8 @@ class Acs(Vendor):
                     raise SettingError(
                         name, "Give it as endpoint=https://…/;accesskey=… just as the Keys page shows it."
                     )
+                if urlsplit(endpoint).path:
+                    raise SettingError(name, "The endpoint has no path: it ends behind .communication.azure.com.")
                 endpoints.append(endpoint)
         if len(set(endpoints)) > 1:
             raise SettingError("connectionStringSecondary", "It must be of the same resource as connectionString.")

@@ -8,7 +8,6 @@ https://www.twilio.com/docs/usage/webhooks/webhooks-security for their signature
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import hashlib
 import hmac
@@ -16,7 +15,7 @@ import json
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 from functions.vendors.contract import (
@@ -50,9 +49,6 @@ from functions.vendors.contract import (
     Vendor,
     retry_after,
 )
-
-if TYPE_CHECKING:
-    from twilio.rest import Client
 
 DESCRIPTION = Description(
     name="twilio",
@@ -297,7 +293,7 @@ class Twilio(Vendor):
     async def send(self, account: Account, call: SendCall, http: Http) -> Mapping[str, Outcome]:
         """Post one message."""
         (message,) = call.messages
-        form: dict[str, object] = {"To": message.to, "Body": message.text, "From": call.sender.address}
+        form: dict[str, str] = {"To": message.to, "Body": message.text, "From": call.sender.address}
         if service := account.settings.get("messagingServiceSid"):
             form["MessagingServiceSid"] = service
         if call.validity is not None:
@@ -360,38 +356,27 @@ async def _request(
     method: str,
     resource: str,
     *,
-    data: dict[str, object] | None = None,
-    params: dict[str, object] | None = None,
+    data: dict[str, str] | None = None,
+    params: dict[str, str] | None = None,
 ) -> _Answer | Refused | Unknown:
-    import aiohttp  # noqa: PLC0415
+    import aiohttp  # noqa: PLC0415 - slow to import
 
     sid = account.settings["accountSid"]
     base = account.settings.get("baseUrl", BASE_URL).rstrip("/")
-    client = _client(account, http)
+    url = f"{base}/2010-04-01/Accounts/{sid}{resource}"
+    credentials = base64.b64encode(f"{sid}:{account.settings['authToken']}".encode()).decode()
+    headers = {"Authorization": f"Basic {credentials}", "Accept": "application/json"}
     try:
-        response = await asyncio.wait_for(
-            client.request_async(method, f"{base}/2010-04-01/Accounts/{sid}{resource}", data=data, params=params),
-            http.timeout,
-        )
+        async with http.session.request(
+            method, url, data=data, params=params, headers=headers, allow_redirects=False
+        ) as response:
+            return _Answer(response.status, await response.text(errors="replace"), response.headers)
     except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError, aiohttp.InvalidURL) as error:
         return Refused(Reason.TEMPORARY, Retry.LATER, detail=f"No connection: {type(error).__name__}.")
     except TimeoutError:
         return Unknown(f"No answer within {http.timeout:g} s.")
-    except (aiohttp.ClientError, ValueError, OSError) as error:
+    except (aiohttp.ClientError, OSError) as error:
         return Unknown(f"The connection was lost: {type(error).__name__}.")
-    return _Answer(response.status_code, response.text, response.headers)
-
-
-def _client(account: Account, http: Http) -> Client:
-    sid, token = account.settings["accountSid"], account.settings["authToken"]
-
-    def make() -> Client:
-        from twilio.http.async_http_client import AsyncTwilioHttpClient  # noqa: PLC0415 - slow to import
-        from twilio.rest import Client  # noqa: PLC0415
-
-        return Client(sid, token, http_client=AsyncTwilioHttpClient())
-
-    return http.keep(("twilio", sid, token), make)
 
 
 def _outcome(answer: _Answer | Refused | Unknown) -> Outcome:
@@ -415,7 +400,9 @@ def _message(body: Mapping[str, Any]) -> str:
 
 
 async def _find(account: Account, call: SendCall, message: Outgoing, known: frozenset[str], http: Http) -> Outcome:
-    answer = await _request(account, http, "GET", "/Messages.json", params={"To": message.to, "PageSize": _PAGE_SIZE})
+    answer = await _request(
+        account, http, "GET", "/Messages.json", params={"To": message.to, "PageSize": str(_PAGE_SIZE)}
+    )
     if not isinstance(answer, _Answer) or answer.status != _OK or not isinstance(answer.body.get("messages"), list):
         return Unknown("Twilio's message list could not be read.")
     since = call.first_attempt - CLOCK_SKEW
