@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 _AT_ONCE = 64
 _BODY_KEPT = 65536
+_COMPLAINT_KEPT = 300
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +33,12 @@ class Answer:
     error: str = ""
     body: bytes = b""
     headers: Mapping[str, str] | None = None
+
+    @property
+    def complaint(self) -> str:
+        """The beginning of an answer that is no success."""
+        refused = self.status is not None and self.status >= 300  # noqa: PLR2004 - what HTTP calls redirects and errors
+        return self.body[:_COMPLAINT_KEPT].decode("utf-8", "replace") if refused else ""
 
 
 class Courier:

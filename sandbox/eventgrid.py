@@ -353,7 +353,15 @@ class EventGrid:
     def _told(self, message_id: str, about: str, answer: Answer, attempt: int, *, forged: bool = False) -> None:
         message = self._ledger.get(message_id)
         if message is not None:
-            entry = CallbackTry(self._world.clock.now(), about, attempt, answer.status, answer.error, forged)
+            entry = CallbackTry(
+                self._world.clock.now(),
+                about,
+                attempt,
+                answer.status,
+                answer.error,
+                forged,
+                said=answer.complaint,
+            )
             self._ledger.told(message, entry)
 
     def _settle(self, parcel: _Parcel) -> None:

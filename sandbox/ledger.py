@@ -28,6 +28,7 @@ class CallbackTry:
         error: What went wrong when there was no answer: `connect`, `timeout`, `broken`, or the vendor's own words.
         forged: Whether it was sent with credentials that do not verify.
         token: What ties the attempts of one callback together.
+        said: The beginning of an answer that is no success, to explain it.
     """
 
     at: float
@@ -37,6 +38,7 @@ class CallbackTry:
     error: str = ""
     forged: bool = False
     token: str = ""
+    said: str = ""
 
 
 @dataclass(slots=True)

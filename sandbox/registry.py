@@ -1,4 +1,4 @@
-"""Finds the simulated vendors: every module in `sandbox/vendors/` names one class as `VENDOR`."""
+"""Finds the simulated vendors: every module or package in `sandbox/vendors/` names one class as `VENDOR`."""
 
 from __future__ import annotations
 

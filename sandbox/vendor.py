@@ -1,4 +1,4 @@
-"""What one simulated vendor is made of. A new vendor is one file in `sandbox/vendors/` that fills this in."""
+"""What one simulated vendor is made of. A new vendor is one module in `sandbox/vendors/` that fills this in."""
 
 from __future__ import annotations
 

@@ -95,6 +95,7 @@ async def deliver(
             answer.error,
             webhook.forged,
             webhook.token,
+            answer.complaint,
         )
         ledger.told(message, entry)
         if webhook.forged or attempt > len(persistence.waits) or not persistence.again(answer):

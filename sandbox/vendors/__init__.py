@@ -1,1 +1,1 @@
-"""One file per simulated vendor; `sandbox.registry` finds them by their `VENDOR`."""
+"""One module or package per simulated vendor; `sandbox.registry` finds them by their `VENDOR`."""
