@@ -124,9 +124,10 @@ async def _open_storage(name: str) -> tuple[Storage, Callable[[], Awaitable[None
     try:
         module = importlib.import_module(module_name)
         made = getattr(module, factory)()
-    except (ImportError, AttributeError) as error:
-        raise SettingsError(f"--storage {name} cannot be used: {error}") from error
-    storage: Storage = await made if inspect.isawaitable(made) else made
+        storage: Storage = await made if inspect.isawaitable(made) else made
+    except Exception as error:
+        # Whatever the app's own code raises here, most often about a missing setting, is for the reader of one line.
+        raise SettingsError(f"--storage {name} cannot be opened: {error}") from error
     close: Callable[[], Awaitable[None]] = getattr(module, "close", storage.close)
     return storage, close
 

@@ -47,6 +47,9 @@ def open_storage():
 
 async def open_later():
     return open_embedded("store.db")
+
+def open_without_setting():
+    raise LookupError("STORE is not set")
 """
 CLOSING_STORE = """
 import sys
@@ -189,6 +192,7 @@ async def test_port_in_use_is_one_line_and_exit_code_2(run):
         (lambda folder: (folder / "host.json").unlink(), MINE, "host.json"),
         (lambda folder: None, ("--storage", "nowhere:open"), "--storage nowhere:open"),
         (lambda folder: None, ("--storage", "my_store:missing"), "--storage my_store:missing"),
+        (lambda folder: None, ("--storage", "my_store:open_without_setting"), "STORE is not set"),
         (lambda folder: None, (*MINE, "--settings", "missing.json"), "missing.json"),
         (lambda folder: (folder / "keys").write_text("{}"), (*MINE, "--keys", "keys"), "delete it"),
     ],

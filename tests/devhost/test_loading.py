@@ -324,11 +324,11 @@ def test_refuse_a_function_without_a_trigger():
 @pytest.fixture
 def folder(tmp_path):
     """An app folder whose import leaves nothing behind."""
-    path, modules = list(sys.path), set(sys.modules)
+    path = list(sys.path)
     yield tmp_path
     sys.path[:] = path
-    for name in set(sys.modules) - modules:
-        del sys.modules[name]
+    for name in ("found_app", "app_file"):
+        sys.modules.pop(name, None)
 
 
 APP = "import azure.functions as func\napp = func.FunctionApp()\n"

@@ -12,6 +12,7 @@ ROOT = Path(__file__).parents[3]
 PYTHON = ROOT / ".venv313" / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
 SAMPLE = Path(__file__).parent / "sample_app"
 SCRIPT = "sample_functions.py"
+SMALL_SCRIPT = "tested_app.py"
 
 
 @pytest.fixture(scope="session")
@@ -49,9 +50,9 @@ def ask_worker(worker_python):
 
 @pytest.fixture
 def clean_modules():
-    """Forget the modules and the search path of an app that a test imports."""
-    path, modules = list(sys.path), set(sys.modules)
+    """Forget the small app that a test imports, and where it was looked for."""
+    path = list(sys.path)
     yield
     sys.path[:] = path
-    for name in set(sys.modules) - modules:
-        del sys.modules[name]
+    for script in (SCRIPT, SMALL_SCRIPT):
+        sys.modules.pop(Path(script).stem, None)

@@ -5,8 +5,8 @@ import asyncio
 import pytest
 
 from devhost import LoadError, find_app, load_functions
+from tests.devhost.worker.conftest import SMALL_SCRIPT as SCRIPT
 
-SCRIPT = "tested_app.py"
 HEAD = """
 import asyncio, functools
 import azure.functions as func
