@@ -21,14 +21,19 @@ ABSENT = "a-package-that-nobody-has-published==1.0\n"
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
-    """A project without requirements whose virtual environment dev.py has made, in full, without a network."""
-    root = tmp_path_factory.mktemp("made")
-    (root / "requirements.txt").write_text("")
-    (root / "requirements-dev.txt").write_text("-r requirements.txt\n")
+    """A project without requirements whose virtual environment dev.py has made, in full, without a network.
+
+    The test processes of one run ask for it at the same time; the set-up lock lets one make it, and each takes a copy.
+    """
+    base = tmp_path_factory.getbasetemp()
+    shared = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "made-by-dev-py"
+    shared.mkdir(exist_ok=True)
+    (shared / "requirements.txt").write_text("")
+    (shared / "requirements-dev.txt").write_text("-r requirements.txt\n")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PIP_NO_INDEX", "1")
-        dev.make(dev.main_venv(root))
-    return root
+        dev.make(dev.main_venv(shared))
+    return Path(shutil.copytree(shared, tmp_path_factory.mktemp("made") / "project", symlinks=True))
 
 
 @pytest.fixture
