@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 from functions.gateway.accept import Acceptor
 from functions.gateway.callbacks import Callbacks
 from functions.gateway.clock import Clock, Ids, RandomBytes, utc_now
+from functions.gateway.closing import Closer
 from functions.gateway.commit import GroupCommit
 from functions.gateway.consent import OptOuts
 from functions.gateway.directory import Directory
@@ -22,6 +23,7 @@ from functions.gateway.index import BatchIndex
 from functions.gateway.messagelog import MessageLog
 from functions.gateway.reports import Reports
 from functions.gateway.sweep import Sweeper
+from functions.gateway.timing import Timing
 from functions.settings import Settings, read_settings
 from functions.storage.ports import Storage
 from functions.vendors.contract import Vendor
@@ -107,6 +109,7 @@ def build(
     *,
     clock: Clock = utc_now,
     random_bytes: RandomBytes = secrets.token_bytes,
+    timing: Timing = Timing(),  # noqa: B008 - it never changes
 ) -> Application:
     """Put the gateway together.
 
@@ -115,6 +118,7 @@ def build(
         storage: The ports.
         clock: The time now, in UTC.
         random_bytes: Where ids get their randomness.
+        timing: How long it waits for what.
     """
     for name in _CHATTY:
         logging.getLogger(name).setLevel(logging.WARNING)
@@ -124,7 +128,8 @@ def build(
     index, opt_outs = BatchIndex(tables), OptOuts(tables, clock)
     messages = MessageLog(tables, index, clock)
     inbound = Inbound(tables, directory, opt_outs, clock, ids)
-    reports = Reports(tables, GroupCommit(tables), opt_outs, clock)
+    closer = Closer(tables, index, messages)
+    reports = Reports(tables, GroupCommit(tables), opt_outs, closer, clock)
     return Application(
         settings=settings,
         storage=storage,
@@ -142,20 +147,22 @@ def build(
             clock,
             queue=DISPATCH_QUEUE,
             public_url=settings.public_url,
+            timing=timing,
         ),
         messages=messages,
         callbacks=Callbacks(directory, reports, inbound, known),
         inbound=inbound,
         opt_outs=opt_outs,
         sweeper=Sweeper(
-            tables,
             queues,
             index,
             messages,
+            closer,
             known,
             clock,
             queue=DISPATCH_QUEUE,
             report_window=settings.report_window,
+            timing=timing,
         ),
         clock=clock,
     )

@@ -8,7 +8,6 @@ report, a replay that the vendor recognises, the vendor's own log) and only what
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import logging
 import traceback
 from collections.abc import Mapping, Sequence
@@ -23,11 +22,11 @@ from functions.gateway.facts import TABLE, Attempt, Batch, Facts, outcome_row, r
 from functions.gateway.messagelog import MessageLog
 from functions.gateway.models import ProviderState
 from functions.gateway.problems import ProblemError
-from functions.gateway.story import Limits, Plan, lease_end, plan, running
+from functions.gateway.story import Plan, Rules, lease_end, plan, running
+from functions.gateway.timing import Timing
 from functions.storage.ports import Queues, StorageError, Tables
 from functions.vendors.contract import (
     Account,
-    Capabilities,
     Http,
     Outcome,
     Outgoing,
@@ -41,12 +40,6 @@ from functions.vendors.contract import (
 
 log = logging.getLogger("sms.dispatch")
 
-LEASE = 120.0
-"""Seconds for which a claim holds."""
-MARGIN = 10.0
-"""Seconds before the end of the lease after which no call is begun, beside the time one call may take: covers the
-difference of two machines' clocks."""
-BACKOFF_BASE, BACKOFF_CAP = 1.0, 60.0
 _DIED = Unknown("The worker ended before it wrote what the vendor answered.")
 _LEFT_OVER = Refused(Reason.TEMPORARY, Retry.LATER, detail="Not begun: the attempt's time was up.")
 _OPTED_OUT = Refused(Reason.OPTED_OUT, detail="On the gateway's opt-out list.")
@@ -79,6 +72,7 @@ class Dispatcher:
         *,
         queue: str,
         public_url: str,
+        timing: Timing,
     ) -> None:
         self._tables = tables
         self._queues = queues
@@ -89,6 +83,7 @@ class Dispatcher:
         self._clock = clock
         self._queue = queue
         self._public_url = public_url
+        self._timing = timing
 
     async def dispatch(self, batch: str) -> None:
         """Do what is due for a batch now and see to it that the rest is done later.
@@ -100,7 +95,8 @@ class Dispatcher:
             return
         facts = await self._bury(facts)
         vendor = self._directory.vendor(facts.batch.vendor)
-        step = plan(facts, self._clock(), _limits(vendor.description.capabilities), _Backoff(batch))
+        rules = Rules.of(vendor.description.capabilities, self._timing, batch)
+        step = plan(facts, self._clock(), rules)
         if step.send or step.lookup:
             attempt = await self._claim(facts, step)
             if attempt is None:
@@ -111,7 +107,7 @@ class Dispatcher:
             await self._note_opt_outs(facts.batch, outcomes, ended)
             done = replace(attempt, outcomes=outcomes, ended=ended)
             after = replace(facts, attempts=(*facts.attempts, done))
-            step = plan(after, self._clock(), _limits(vendor.description.capabilities), _Backoff(batch))
+            step = plan(after, self._clock(), rules)
             if step.send or step.lookup:
                 step = replace(step, wait=0.0)
         if step.wait is not None:
@@ -135,7 +131,7 @@ class Dispatcher:
             number=len(facts.attempts) + 1,
             lookup=lookup,
             started=self._clock(),
-            lease=LEASE,
+            lease=self._timing.lease,
             indices=tuple(sorted(step.lookup if lookup else step.send)),
         )
         row = sending_row(facts.batch.id, attempt)
@@ -148,7 +144,7 @@ class Dispatcher:
             vendor=vendor,
             accounts=await self._accounts(batch),
             report_url=f"{self._public_url}/api/callbacks/{batch.vendor}/{batch.provider}/report",
-            deadline=lease_end(attempt) - timedelta(seconds=self._http.timeout + MARGIN),
+            deadline=lease_end(attempt) - timedelta(seconds=self._http.timeout + self._timing.margin),
         )
         if not context.accounts:
             gone = Refused(Reason.CONFIGURATION, detail="The provider was deleted, disabled or lost its credentials.")
@@ -257,22 +253,6 @@ class Dispatcher:
                 await self._opt_outs.record(
                     Entry(batch.items[index].to, batch.sender.address, opted_out=True, at=at, source="vendor")
                 )
-
-
-@dataclass(frozen=True, slots=True)
-class _Backoff:
-    """Exponential with jitter; the jitter follows from the batch, so that two workers agree on it."""
-
-    batch: str
-
-    def __call__(self, count: int) -> float:
-        digest = hashlib.blake2b(f"{self.batch}:{count}".encode(), digest_size=2).digest()
-        share = int.from_bytes(digest, "big") / 0xFFFF
-        return float(min(BACKOFF_CAP, BACKOFF_BASE * 2 ** max(0, count - 1)) * (0.5 + share / 2))
-
-
-def _limits(capabilities: Capabilities) -> Limits:
-    return Limits(replay_window=capabilities.replay_window, lookup=capabilities.lookup)
 
 
 def _calls(

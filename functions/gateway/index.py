@@ -123,6 +123,11 @@ class BatchIndex:
         for at in range(0, len(rows), MAX_ROWS_AT_ONCE):
             await self._tables.insert(TABLE, rows[at : at + MAX_ROWS_AT_ONCE])
 
+    async def get(self, batch: Batch) -> IndexEntry | None:
+        """Return the entry of a batch."""
+        row = await self._tables.get(TABLE, *place(batch.created, batch.id))
+        return _entry(row) if row else None
+
     async def close(self, entry: IndexEntry, batch: Batch, messages: Sequence[MessageSummary]) -> None:
         """Let the index say what became of a batch.
 

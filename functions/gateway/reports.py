@@ -8,10 +8,12 @@ import logging
 from collections import OrderedDict
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import datetime
 
 import orjson
 
 from functions.gateway.clock import Clock, bucket, is_ulid, split_message_id, to_ms
+from functions.gateway.closing import Closer
 from functions.gateway.commit import GroupCommit
 from functions.gateway.consent import Entry, OptOuts
 from functions.gateway.facts import ACCEPTED, TABLE, batch_of, report_row
@@ -34,15 +36,18 @@ class _Head:
     vendor: str
     sender: str
     recipients: tuple[str, ...]
+    created: datetime
 
 
 class Reports:
     """Appends delivery reports to the log."""
 
-    def __init__(self, tables: Tables, commit: GroupCommit, opt_outs: OptOuts, clock: Clock) -> None:
+    def __init__(self, tables: Tables, commit: GroupCommit, opt_outs: OptOuts, closer: Closer, clock: Clock) -> None:
         self._tables = tables
         self._commit = commit
         self._opt_outs = opt_outs
+        self._closer = closer
+        self._looking: dict[str, asyncio.Task[None]] = {}
         self._clock = clock
         self._heads: OrderedDict[str, _Head] = OrderedDict()
 
@@ -75,14 +80,35 @@ class Reports:
             await self.set_aside([SetAside("It fits no message of this provider.", raw)], vendor=vendor)
             return
         received = self._clock()
-        await self._commit.insert(TABLE, report_row(batch, index, report, received))
+        new = await self._commit.insert(TABLE, report_row(batch, index, report, received))
         if report.reason is Reason.OPTED_OUT:
             # The moment of the send that was refused, not of the report: a START since then must hold.
-            row = await self._tables.get(TABLE, batch, ACCEPTED)
-            at = batch_of(row).created if row else received
             await self._opt_outs.record(
-                Entry(head.recipients[index], head.sender, opted_out=True, at=at, source="vendor", note=report.code)
+                Entry(
+                    head.recipients[index],
+                    head.sender,
+                    opted_out=True,
+                    at=head.created,
+                    source="vendor",
+                    note=report.code,
+                )
             )
+        if new:
+            await self._sum_up_again(batch)
+
+    async def _sum_up_again(self, batch: str) -> None:
+        """Sum a batch up again if it was already; reports that came together look once."""
+        looking = self._looking.get(batch)
+        if looking is None:
+            looking = self._looking[batch] = asyncio.create_task(self._look(batch))
+        await asyncio.shield(looking)
+
+    async def _look(self, batch: str) -> None:
+        # What is inserted after this moment starts a look of its own.
+        await asyncio.sleep(0)
+        self._looking.pop(batch, None)
+        if await self._closer.is_closed(batch):
+            await self._closer.close(batch)
 
     async def set_aside(self, items: Iterable[SetAside], *, vendor: str) -> None:
         """Keep what could not be used, for a person to look at."""
@@ -107,7 +133,13 @@ class Reports:
         if row is None:
             return None
         whole = batch_of(row)
-        head = _Head(whole.provider, whole.vendor, whole.sender.address, tuple(item.to for item in whole.items))
+        head = _Head(
+            whole.provider,
+            whole.vendor,
+            whole.sender.address,
+            tuple(item.to for item in whole.items),
+            whole.created,
+        )
         self._heads[batch] = head
         while len(self._heads) > _KEPT_BATCHES:
             self._heads.popitem(last=False)

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import hashlib
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 from functions.gateway.facts import Attempt, Facts, Report
 from functions.gateway.models import TimelineEntry
 from functions.gateway.states import FINAL, advance
-from functions.vendors.contract import Accepted, Outcome, Reason, Refused, Retry, State, Unknown
+from functions.gateway.timing import Timing
+from functions.vendors.contract import Accepted, Capabilities, Outcome, Reason, Refused, Retry, State, Unknown
 
 REFUSED_STATES = {
     Reason.EXPIRED: State.EXPIRED,
@@ -178,20 +179,32 @@ def _report_entry(report: Report, *, counted: bool) -> TimelineEntry:
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
-    """How long the dispatcher waits before it takes up a message again.
+class Rules:
+    """What decides when a message is taken up again.
 
     Args:
         replay_window: How long the vendor recognises a repeated message.
         lookup: Whether the vendor's log can be read.
-        settle_after: Seconds to wait before the vendor's log is taken for evidence.
-        max_lookups: Times the vendor's log is read before the message stays unknown.
+        timing: The waits.
+        seed: Whatever the jitter follows from, so that two workers agree on it.
     """
 
     replay_window: timedelta
     lookup: bool
-    settle_after: float = 10.0
-    max_lookups: int = 5
+    timing: Timing
+    seed: str
+
+    @classmethod
+    def of(cls, capabilities: Capabilities, timing: Timing, batch: str) -> Rules:
+        """Return the rules for a batch at a vendor."""
+        return cls(capabilities.replay_window, capabilities.lookup, timing, batch)
+
+    def backoff(self, count: int) -> float:
+        """Return the seconds to wait after the n-th refusal: exponential, with up to half of it taken off by lot."""
+        lot = hashlib.blake2b(f"{self.seed}:{count}".encode(), digest_size=2).digest()
+        share = int.from_bytes(lot, "big") / 0xFFFF
+        longest = min(self.timing.backoff_cap, self.timing.backoff_base * float(2 ** max(0, count - 1)))
+        return longest * (1 - share / 2)
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,15 +227,8 @@ def running(facts: Facts) -> Attempt | None:
     return next((attempt for attempt in facts.attempts if attempt.outcomes is None), None)
 
 
-def plan(facts: Facts, now: datetime, limits: Limits, backoff: Callable[[int], float]) -> Plan:
-    """Return what is left to do for a batch at a moment; nothing while an attempt runs.
-
-    Args:
-        facts: What is known.
-        now: The moment.
-        limits: What the vendor can do.
-        backoff: Seconds to wait after a passing refusal, by the number of tries so far.
-    """
+def plan(facts: Facts, now: datetime, rules: Rules) -> Plan:
+    """Return what is left to do for a batch at a moment; nothing while an attempt runs."""
     busy = running(facts)
     if busy is not None:
         return Plan({}, {}, max(0.0, (lease_end(busy) - now).total_seconds()))
@@ -231,7 +237,7 @@ def plan(facts: Facts, now: datetime, limits: Limits, backoff: Callable[[int], f
     waits: list[float] = []
     for index in range(len(facts.batch.items)):
         tried = tries(facts, index)
-        step = None if index in facts.reports_of else _next(tried, limits, backoff)
+        step = None if index in facts.reports_of else _next(tried, rules)
         if step is None:
             continue
         left = (step.due - now).total_seconds()
@@ -255,21 +261,21 @@ class _Step:
     lookup: bool = False
 
 
-def _next(tried: Tries, limits: Limits, backoff: Callable[[int], float]) -> _Step | None:
+def _next(tried: Tries, rules: Rules) -> _Step | None:
     """Return when the message is to be taken up again and for what; ``None`` when nothing can be done any more."""
     if tried.attempt is None:
         return _Step(datetime.min.replace(tzinfo=UTC))
     ended = tried.attempt.ended or tried.attempt.started
-    wait = backoff(tried.count)
+    wait = rules.backoff(tried.count)
     if isinstance(tried.last, Refused):
         if not retries(tried.last, tried.count):
             return None
         wait = max(wait, tried.last.after or 0.0)
     if tried.first_possible is None:
         return _Step(ended + timedelta(seconds=wait)) if isinstance(tried.last, Refused) else None
-    if limits.replay_window:
+    if rules.replay_window:
         due = ended + timedelta(seconds=wait)
-        return _Step(due) if due < tried.first_possible + limits.replay_window else None
-    if limits.lookup and tried.lookups < limits.max_lookups:
-        return _Step(ended + timedelta(seconds=limits.settle_after * 2**tried.lookups), lookup=True)
+        return _Step(due) if due < tried.first_possible + rules.replay_window else None
+    if rules.lookup and tried.lookups < rules.timing.max_lookups:
+        return _Step(ended + timedelta(seconds=rules.timing.settle_after * 2**tried.lookups), lookup=True)
     return None

@@ -9,26 +9,22 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from functions.gateway import envelope
 from functions.gateway.clock import Clock
-from functions.gateway.facts import SUMMARY, TABLE, Facts
+from functions.gateway.closing import Closer
 from functions.gateway.index import BatchIndex, IndexEntry
-from functions.gateway.messagelog import MessageLog, summarise
-from functions.gateway.packing import pack
+from functions.gateway.messagelog import MessageLog
 from functions.gateway.states import FINAL
-from functions.gateway.story import Limits, plan
-from functions.storage.ports import Queues, Row, StaleError, Tables
-from functions.vendors.contract import State, Vendor
+from functions.gateway.story import Rules, plan, standing
+from functions.gateway.timing import Timing
+from functions.storage.ports import Queues
+from functions.vendors.contract import Vendor
 
 log = logging.getLogger("sms.sweep")
 
-YOUNG = timedelta(minutes=15)
-"""Batches up to this age are looked at by every sweep."""
-GRACE = timedelta(seconds=30)
-"""A younger batch is left alone: its queue message is probably on its way."""
 _AT_ONCE = 16
 
 
@@ -46,24 +42,26 @@ class Sweeper:
 
     def __init__(
         self,
-        tables: Tables,
         queues: Queues,
         index: BatchIndex,
         messages: MessageLog,
+        closer: Closer,
         vendors: Mapping[str, Vendor],
         clock: Clock,
         *,
         queue: str,
         report_window: timedelta,
+        timing: Timing,
     ) -> None:
-        self._tables = tables
         self._queues = queues
         self._index = index
         self._messages = messages
+        self._closer = closer
         self._vendors = vendors
         self._clock = clock
         self._queue = queue
         self._report_window = report_window
+        self._timing = timing
 
     async def sweep(self, since_last: timedelta) -> Swept:
         """Look at every open batch that is due.
@@ -80,7 +78,7 @@ class Sweeper:
                 return await self._look_at(entry, now)
 
         # Twice the window: a batch is closed at the latest when its window has passed, but the app may have been down.
-        entries = self._index.newest(since=now - 2 * self._report_window, until=now - GRACE)
+        entries = self._index.newest(since=now - 2 * self._report_window, until=now - self._timing.grace)
         due = [
             entry async for entry in entries if entry.messages is None and self._is_due(now - entry.created, since_last)
         ]
@@ -89,44 +87,30 @@ class Sweeper:
         return swept
 
     def _is_due(self, age: timedelta, since_last: timedelta) -> bool:
-        """Tell whether a batch is young, or its age in multiples of YOUNG has passed a power of two since."""
-        if age <= YOUNG or age >= self._report_window:
+        """Tell whether a batch is young, or its age in multiples of that has passed a power of two since."""
+        if age <= self._timing.young or age >= self._report_window:
             return True
-        return int(age / YOUNG).bit_length() != int(max(age - since_last, timedelta(0)) / YOUNG).bit_length()
+        return (
+            int(age / self._timing.young).bit_length()
+            != int(max(age - since_last, timedelta(0)) / self._timing.young).bit_length()
+        )
 
     async def _look_at(self, entry: IndexEntry, now: datetime) -> Swept:
         facts = await self._messages.facts(entry.batch)
         if facts is None:
             return Swept()
-        vendor = self._vendors.get(facts.batch.vendor)
         over = now - facts.batch.created >= self._report_window
-        if over or facts.closed or all(summarise(facts, i).status in FINAL for i in range(len(facts.batch.items))):
-            return await self._close(entry, facts)
+        if over or facts.closed or all(standing(facts, i).state in FINAL for i in range(len(facts.batch.items))):
+            await self._closer.close(entry.batch)
+            return Swept(closed=1)
+        vendor = self._vendors.get(facts.batch.vendor)
         if vendor is None:
             return Swept()
-        capabilities = vendor.description.capabilities
-        step = plan(facts, now, Limits(capabilities.replay_window, lookup=capabilities.lookup), lambda _: 0.0)
+        step = plan(
+            facts, now - self._timing.grace, Rules.of(vendor.description.capabilities, self._timing, entry.batch)
+        )
         if step.send or step.lookup or step.wait == 0.0:
             log.info("Queued batch %s again", entry.batch)
             await self._queues.put(self._queue, envelope.dispatch(entry.batch))
             return Swept(queued=1)
         return Swept()
-
-    async def _close(self, entry: IndexEntry, facts: Facts) -> Swept:
-        """Sum a batch up: what is still open by now stays unknown."""
-        final = replace(facts, closed=True)
-        messages = []
-        for place in range(len(facts.batch.items)):
-            message = summarise(final, place)
-            if message.status in {State.QUEUED, State.SENT}:
-                message = message.model_copy(update={"status": State.UNKNOWN})
-            messages.append(message)
-        counts: dict[str, int] = {}
-        for message in messages:
-            counts[message.status.value] = counts.get(message.status.value, 0) + 1
-        await self._tables.insert(TABLE, [Row(facts.batch.id, SUMMARY, pack({"counts": counts}))])
-        try:
-            await self._index.close(entry, facts.batch, messages)
-        except StaleError:
-            return Swept()
-        return Swept(closed=1)

@@ -1,0 +1,57 @@
+"""Sums a batch up once nothing more is expected, so that lists read one row for it.
+
+The summary fact is written before the facts are read for the last time, and whoever appends a report looks for the
+summary afterwards: so either the summing up sees the report, or the reporter sees the summary and sums up again.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from functions.gateway.facts import SUMMARY, TABLE, Facts
+from functions.gateway.index import BatchIndex
+from functions.gateway.messagelog import MessageLog, summarise
+from functions.gateway.models import MessageSummary
+from functions.storage.ports import Row, StaleError, Tables
+from functions.vendors.contract import State
+
+_OPEN = frozenset({State.QUEUED, State.SENT})
+
+
+class Closer:
+    """Closes batches."""
+
+    def __init__(self, tables: Tables, index: BatchIndex, messages: MessageLog) -> None:
+        self._tables = tables
+        self._index = index
+        self._messages = messages
+
+    async def is_closed(self, batch: str) -> bool:
+        """Tell whether a batch was summed up."""
+        return await self._tables.get(TABLE, batch, SUMMARY) is not None
+
+    async def close(self, batch: str) -> None:
+        """Sum a batch up, or again after a late report; what is still open by now becomes unknown."""
+        await self._tables.insert(TABLE, [Row(batch, SUMMARY)])
+        while True:
+            facts = await self._messages.facts(batch)
+            if facts is None:
+                return
+            entry = await self._index.get(facts.batch)
+            if entry is None:
+                return
+            messages = final_messages(facts)
+            if entry.messages is not None and list(entry.messages) == messages:
+                return
+            try:
+                await self._index.close(entry, facts.batch, messages)
+            except StaleError:
+                continue
+            return
+
+
+def final_messages(facts: Facts) -> list[MessageSummary]:
+    """Return the messages of a batch as they stand when nothing more is expected."""
+    closed = replace(facts, closed=True)
+    messages = [summarise(closed, place) for place in range(len(facts.batch.items))]
+    return [m.model_copy(update={"status": State.UNKNOWN}) if m.status in _OPEN else m for m in messages]

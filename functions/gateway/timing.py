@@ -1,0 +1,32 @@
+"""How long the gateway waits for what; one place, so that tests can make hours pass in a second."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """The waits, in seconds unless they say otherwise.
+
+    Args:
+        lease: For which the claim of an attempt holds; after that its worker makes no more calls.
+        margin: Before the end of the lease, beside the time one call may take, after which no call is begun: covers the
+            difference of two machines' clocks.
+        settle_after: Until the vendor's log is taken for evidence that a message was not sent; doubled each time.
+        max_lookups: Times the vendor's log is read before a message stays unknown.
+        backoff_base: After the first passing refusal; doubled each time.
+        backoff_cap: The most between two tries.
+        grace: For which the sweeper leaves alone what is due: its queue message is probably on its way.
+        young: Up to this age every sweep looks at a batch, then ever more rarely.
+    """
+
+    lease: float = 120.0
+    margin: float = 10.0
+    settle_after: float = 10.0
+    max_lookups: int = 5
+    backoff_base: float = 1.0
+    backoff_cap: float = 60.0
+    grace: timedelta = timedelta(seconds=30)
+    young: timedelta = timedelta(minutes=6)
