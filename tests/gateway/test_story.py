@@ -1,0 +1,240 @@
+"""What the facts of a batch amount to: the state of a message and what is left to do."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from functions.gateway.facts import (
+    Attempt,
+    Batch,
+    Facts,
+    Item,
+    accepted_row,
+    outcome_row,
+    read_facts,
+    report_row,
+    sending_row,
+)
+from functions.gateway.story import MAX_ATTEMPTS, Rules, plan, standing, timeline
+from functions.gateway.timing import Timing
+from functions.vendors.contract import (
+    Accepted,
+    Category,
+    DeliveryReport,
+    Outcome,
+    Reason,
+    Refused,
+    Retry,
+    Sender,
+    SenderType,
+    State,
+    Unknown,
+)
+
+START = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
+BATCH = Batch(
+    id="01kb3v9r2m8q4t6w0x5y7z1a2b",
+    provider="p",
+    vendor="v",
+    sender_id="s",
+    sender=Sender(SenderType.LONG_CODE, "+14255550100"),
+    business_unit="",
+    category=Category.TRANSACTIONAL,
+    created=START,
+    validity=None,
+    items=(Item("+14255550101", "Hi", 1, "GSM-7", "ref", {"a": 1}), Item("+14255550102", "Ho", 1, "GSM-7")),
+)
+LATER = Refused(Reason.THROTTLED, Retry.LATER, code="429")
+NO_ANSWER = Unknown("No answer within 20 s.")
+REPLAYS = Rules(timedelta(minutes=5), lookup=False, timing=Timing(), seed="x")
+LOOKS_UP = Rules(timedelta(0), lookup=True, timing=Timing(), seed="x")
+NEITHER = Rules(timedelta(0), lookup=False, timing=Timing(), seed="x")
+
+
+def at(seconds: float) -> datetime:
+    return START + timedelta(seconds=seconds)
+
+
+def attempt(
+    number: int, outcome: Outcome | None, *, started: float = 0, ended: float | None = None, lookup: bool = False
+) -> Attempt:
+    outcomes = None if outcome is None else {0: outcome}
+    over = at(started + 1 if ended is None else ended) if outcomes else None
+    return Attempt(number, lookup, at(started), 120.0, (0,), outcomes, over)
+
+
+def facts(*attempts: Attempt, reports: Mapping[int, list[DeliveryReport]] | None = None, batch: Batch = BATCH) -> Facts:
+    """Facts as they come back from the store: through their rows."""
+    rows = [accepted_row(replace(batch, items=batch.items[:1]))]
+    for one in attempts:
+        rows.append(sending_row(batch.id, one))
+        if one.outcomes is not None and one.ended is not None:
+            rows.append(outcome_row(batch.id, one.number, one.outcomes, one.ended))
+    for index, found in (reports or {}).items():
+        rows += [report_row(batch.id, index, report, at(50 + place)) for place, report in enumerate(found)]
+    read = read_facts(rows)
+    assert read is not None
+    return read
+
+
+def report(state: State, reason: Reason | None = None) -> DeliveryReport:
+    return DeliveryReport(state=state, vendor_id="V1", reason=reason, status=state.value, raw={"x": 1})
+
+
+def test_rows_carry_everything() -> None:
+    """A batch, its attempts and its reports come back from their rows unchanged."""
+    found = facts(attempt(1, LATER), attempt(2, Accepted("V1"), started=5), reports={0: [report(State.DELIVERED)]})
+
+    assert found.batch == replace(BATCH, items=BATCH.items[:1])
+    assert found.attempts == (attempt(1, LATER), attempt(2, Accepted("V1"), started=5))
+    assert [one.state for one in found.reports] == [State.DELIVERED]
+
+
+def test_without_an_accepted_row_there_is_no_batch() -> None:
+    """An attempt's row alone, as a wrong queue message might leave it, is no batch."""
+    assert read_facts([sending_row(BATCH.id, attempt(1, None))]) is None
+
+
+@pytest.mark.parametrize(
+    ("attempts", "state", "reason"),
+    [
+        ((), State.QUEUED, None),
+        ((attempt(1, None),), State.QUEUED, None),
+        ((attempt(1, Accepted("V1")),), State.SENT, None),
+        ((attempt(1, LATER),), State.QUEUED, None),
+        ((attempt(1, Refused(Reason.INVALID_RECIPIENT)),), State.REJECTED, Reason.INVALID_RECIPIENT),
+        ((attempt(1, Refused(Reason.OPTED_OUT)),), State.REJECTED, Reason.OPTED_OUT),
+        ((attempt(1, Refused(Reason.EXPIRED)),), State.EXPIRED, Reason.EXPIRED),
+        ((attempt(1, Refused(Reason.CREDENTIALS)),), State.FAILED, Reason.CREDENTIALS),
+        ((attempt(1, NO_ANSWER),), State.UNKNOWN, Reason.NO_ANSWER),
+        ((attempt(1, NO_ANSWER), attempt(2, LATER, started=9)), State.UNKNOWN, Reason.NO_ANSWER),
+        ((attempt(1, NO_ANSWER), attempt(2, LATER, started=9, lookup=True)), State.QUEUED, None),
+        ((attempt(1, NO_ANSWER), attempt(2, NO_ANSWER, started=9, lookup=True)), State.UNKNOWN, Reason.NO_ANSWER),
+        ((attempt(1, NO_ANSWER), attempt(2, Accepted("V1"), started=9, lookup=True)), State.SENT, None),
+        (tuple(attempt(n, LATER, started=n * 9) for n in range(1, MAX_ATTEMPTS + 1)), State.FAILED, Reason.THROTTLED),
+    ],
+)
+def test_state_from_attempts(attempts: tuple[Attempt, ...], state: State, reason: Reason | None) -> None:
+    """What the vendor answered gives the state before any report."""
+    found = standing(facts(*attempts), 0)
+
+    assert (found.state, found.reason) == (state, reason)
+
+
+def test_reports_overrule_an_unknown_send() -> None:
+    """A report proves that a message was sent whose answer was lost."""
+    found = standing(facts(attempt(1, NO_ANSWER), reports={0: [report(State.DELIVERED)]}), 0)
+
+    assert (found.state, found.reason, found.vendor_id) == (State.DELIVERED, None, "V1")
+
+
+def test_a_late_delivery_corrects_and_says_so() -> None:
+    """Delivered after undelivered wins and is flagged."""
+    reports = {0: [report(State.UNDELIVERED, Reason.UNREACHABLE), report(State.DELIVERED)]}
+    found = standing(facts(attempt(1, Accepted("V1")), reports=reports), 0)
+
+    assert (found.state, found.reason, found.corrected) == (State.DELIVERED, None, True)
+
+
+def test_the_time_line_tells_which_reports_counted() -> None:
+    """Every fact is on the time line, in order; a report that was overtaken says so."""
+    reports = {0: [report(State.DELIVERED), report(State.SENT)]}
+    entries = timeline(facts(attempt(1, Accepted("V1"), started=1), reports=reports), 0)
+
+    assert [(entry.what, entry.counted) for entry in entries] == [
+        ("accepted", True),
+        ("sending", True),
+        ("sent", True),
+        ("report", True),
+        ("report", False),
+    ]
+
+
+def test_a_new_batch_is_sent_at_once() -> None:
+    """What was never offered is due."""
+    assert plan(facts(), at(0), REPLAYS).send == {0: None}
+
+
+def test_nothing_is_done_while_an_attempt_runs() -> None:
+    """A worker that may still be calling is left alone until its lease ends."""
+    step = plan(facts(attempt(1, None)), at(30), REPLAYS)
+
+    assert (step.send, step.lookup, step.wait) == ({}, {}, 90.0)
+
+
+def test_a_passing_refusal_waits_its_turn() -> None:
+    """Retry-After is honoured, then the message is offered again as if for the first time."""
+    asked = replace(LATER, after=30.0)
+    found = facts(attempt(1, asked, ended=1))
+
+    assert plan(found, at(10), REPLAYS).wait == pytest.approx(21.0)
+    assert plan(found, at(32), REPLAYS).send == {0: None}
+
+
+@pytest.mark.parametrize("outcome", [Accepted("V1"), Refused(Reason.INVALID_RECIPIENT)])
+def test_what_is_settled_stays_settled(outcome: Outcome) -> None:
+    """A message that was taken or refused for good is never offered again."""
+    step = plan(facts(attempt(1, outcome)), at(9999), REPLAYS)
+
+    assert (step.send, step.lookup, step.wait) == ({}, {}, None)
+
+
+def test_a_report_settles_an_unknown_send() -> None:
+    """A message with any report is never offered again."""
+    step = plan(facts(attempt(1, NO_ANSWER), reports={0: [report(State.SENT)]}), at(60), REPLAYS)
+
+    assert (step.send, step.wait) == ({}, None)
+
+
+def test_an_idempotent_vendor_gets_a_replay_within_its_window() -> None:
+    """A lost answer is followed by the same message with the moment of its first try, and only while that is safe."""
+    found = facts(attempt(1, NO_ANSWER, ended=20))
+
+    assert plan(found, at(40), REPLAYS).send == {0: at(0)}
+    late = facts(attempt(1, NO_ANSWER, ended=299.9))
+    assert plan(late, at(400), REPLAYS).send == {}
+
+
+def test_a_throttled_replay_stays_a_replay() -> None:
+    """A refusal of the second try says nothing of the first: the window still counts from there."""
+    found = facts(attempt(1, NO_ANSWER, ended=20), attempt(2, replace(LATER, after=600.0), started=25))
+
+    assert plan(found, at(700), REPLAYS).send == {}
+    assert standing(found, 0).state is State.UNKNOWN
+
+
+def test_a_vendor_with_a_log_is_asked_before_anything_is_sent_again() -> None:
+    """A lost answer is looked up; only when the log does not have it the message is offered again."""
+    lost = attempt(1, NO_ANSWER, ended=20)
+
+    assert plan(facts(lost), at(25), LOOKS_UP).lookup == {}
+    assert plan(facts(lost), at(31), LOOKS_UP).lookup == {0: at(0)}
+    absent = attempt(2, LATER, started=31, lookup=True)
+    assert plan(facts(lost, absent), at(40), LOOKS_UP).send == {0: None}
+
+
+def test_lookups_end() -> None:
+    """A log that cannot be read is asked a few times, ever more rarely, and then the message stays unknown."""
+    lookups = [attempt(n, NO_ANSWER, started=n * 400, lookup=True) for n in range(2, 7)]
+
+    assert plan(facts(attempt(1, NO_ANSWER), *lookups), at(9999), LOOKS_UP).lookup == {}
+
+
+def test_without_evidence_nothing_is_sent_again() -> None:
+    """A vendor with neither replay nor log leaves the message unknown for good."""
+    step = plan(facts(attempt(1, NO_ANSWER)), at(9999), NEITHER)
+
+    assert (step.send, step.lookup, step.wait) == ({}, {}, None)
+
+
+def test_backoff_grows_to_its_cap() -> None:
+    """Waits double from half to a whole second up to a minute, the same for every worker."""
+    waits = [REPLAYS.backoff(count) for count in range(1, 12)]
+
+    assert 0.5 <= waits[0] <= 1
+    assert all(30 <= wait <= 60 for wait in waits[6:])
+    assert waits == [Rules(timedelta(0), lookup=False, timing=Timing(), seed="x").backoff(n) for n in range(1, 12)]
