@@ -230,6 +230,20 @@ async def test_a_restart_goes_on_with_what_was_under_way(tmp_path, http, endpoin
     assert [got.path for got in endpoint.received].count("/events") == 1
 
 
+async def test_a_restart_repeats_no_step(tmp_path, http, endpoint):
+    """A message that was told `sent` before the restart is told `delivered` after it, and nothing twice."""
+    data = tmp_path / "sandbox.jsonl"
+    async with running_sandbox(data=data, time_scale=0.1) as sandbox:
+        set_up_twilio(sandbox)
+        await create(sandbox, http, To=magic_number("0181"), StatusCallback=f"{endpoint.url}/s")
+        await until(lambda: endpoint.received)
+
+    async with running_sandbox(data=data) as sandbox:
+        await sandbox.idle()
+
+    assert [got.fields["MessageStatus"] for got in endpoint.received] == ["sent", "delivered"]
+
+
 async def test_a_reset_is_not_undone_by_a_restart(tmp_path, http):
     """What was forgotten stays forgotten."""
     data = tmp_path / "sandbox.jsonl"
@@ -292,7 +306,7 @@ async def test_the_process_survives_kill_nine(tmp_path, http):
                 assert status == 201
                 accepted.append(body["sid"])
 
-        work = [asyncio.create_task(send(index)) for index in range(300)]
+        work = [asyncio.create_task(send(index)) for index in range(600)]
         await until(lambda: len(accepted) > 50)
         os.kill(process.pid, signal.SIGKILL)
         await asyncio.gather(*work)
@@ -305,7 +319,7 @@ async def test_the_process_survives_kill_nine(tmp_path, http):
         assert await asyncio.wait_for(process.wait(), 10) == 0
 
     assert set(accepted) <= listed
-    assert 50 < summary["accepted"] < 300
+    assert 50 < summary["accepted"] < 600
     assert summary["sent_more_than_once"] == []
 
 
