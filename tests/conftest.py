@@ -18,6 +18,7 @@ import pytest
 from devhost.running import ROOT, Answer, Gateway, running_gateway
 from devhost.settings import read_host_json
 from functions.gateway.states import FINAL
+from functions.gateway.timing import Timing
 from functions.settings import read_settings
 from functions.storage.embedded import open_embedded
 from sandbox.clock import Clock as SandboxClock
@@ -134,7 +135,7 @@ async def start_gateway(storage, clock):
     """Give a function that starts a gateway with app settings by name; one at a time, ``stop`` ends it early."""
     running: list[AsyncExitStack] = []
 
-    async def start(*, on=None, **changed: str) -> Gateway:
+    async def start(*, on=None, timing: Timing = Timing(), **changed: str) -> Gateway:
         environment = {
             "SMS_STORAGE": "embedded",
             "SMS_ALLOW_LOCAL_VENDORS": "true",
@@ -151,6 +152,7 @@ async def start_gateway(storage, clock):
                 settings=lambda url: read_settings({"SMS_PUBLIC_URL": url} | environment),
                 clock=clock,
                 host_json=host_json,
+                timing=timing,
             )
         )
 
