@@ -105,8 +105,8 @@ class QueueListener:
     async def _receive(self) -> list[QueueItem]:
         try:
             items = await self._queues.receive(self.queue, limit=self._settings.batch_size, visibility=self._lease)
-        except StorageError as error:
-            log.warning("queue %s could not be polled: %s", self.queue, error)
+        except Exception as error:  # noqa: BLE001 whatever the store does, the next poll may succeed
+            log.warning("queue %s could not be polled: %r", self.queue, error)
             return []
         if not self._stopping.is_set():
             return items
@@ -139,8 +139,8 @@ class QueueListener:
                 await self._put_aside(item, f"failed {item.dequeue_count} times")
             elif self._poison is not None:
                 await self._release(item, self._settings.visibility_timeout)
-        except StorageError as error:
-            log.warning("a message of queue %s comes back in at most %.0f s: %s", self.queue, self._lease, error)
+        except Exception as error:  # noqa: BLE001 whatever the store does, the message is still there
+            log.warning("a message of queue %s comes back in at most %.0f s: %r", self.queue, self._lease, error)
 
     def _call(self, item: QueueItem) -> Call:
         body = item.body

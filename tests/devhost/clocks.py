@@ -1,14 +1,15 @@
-"""Clocks that a test owns."""
+"""A clock that a test owns, and waiting for what happens in real time."""
 
 import asyncio
 import contextlib
-import time
+
+START = 1_700_000_000.0
 
 
 class ManualClock:
     """Stands still until a test moves it."""
 
-    def __init__(self, now=1_700_000_000.0):
+    def __init__(self, now=START):
         self._now = now
         self._sleepers = []
 
@@ -16,52 +17,45 @@ class ManualClock:
         return self._now
 
     async def sleep(self, seconds):
-        until = self._now + seconds
         woken = asyncio.get_running_loop().create_future()
-        self._sleepers.append((until, woken))
+        self._sleepers.append((self._now + seconds, woken))
         await woken
 
     async def advance(self, seconds):
         """Move on, waking each sleeper at its own time."""
         end = self._now + seconds
         await settle()
-        while True:
-            self._sleepers = [(until, woken) for until, woken in self._sleepers if not woken.done()]
-            due = min((until for until, _ in self._sleepers if until <= end), default=None)
-            if due is None:
-                break
-            self._now = max(self._now, due)
-            for until, woken in self._sleepers:
-                if until <= self._now and not woken.done():
-                    woken.set_result(None)
+        while (due := self._next()) is not None and due <= end:
+            self._move(due)
             await settle()
         self._now = end
         await settle()
 
+    async def until(self, condition, limit=3600):
+        """Move from sleeper to sleeper until a condition holds, at most ``limit`` seconds."""
+        end = self._now + limit
+        await settle()
+        while not await _value(condition):
+            due = self._next()
+            assert due is not None, "nothing is waiting any more"
+            assert due <= end, "the condition does not come true"
+            self._move(due)
+            await settle()
 
-class FastClock:
-    """Runs a hundred times as fast as the machine's."""
+    def _next(self):
+        self._sleepers = [(until, woken) for until, woken in self._sleepers if not woken.done()]
+        return min((until for until, _ in self._sleepers), default=None)
 
-    FACTOR = 100
-
-    def __init__(self, now=1_700_000_000.0):
-        self._start = now
-        self._origin = time.monotonic()
-
-    def now(self):
-        return self._start + (time.monotonic() - self._origin) * self.FACTOR
-
-    async def sleep(self, seconds):
-        await asyncio.sleep(seconds / self.FACTOR)
+    def _move(self, to):
+        self._now = max(self._now, to)
+        for until, woken in self._sleepers:
+            if until <= self._now and not woken.done():
+                woken.set_result(None)
 
 
 async def settle():
-    """Let everything that can run without time passing run."""
-    for _ in range(20):
-        await asyncio.sleep(0)
-    # The embedded store answers from its own thread.
-    await asyncio.sleep(0.005)
-    for _ in range(20):
+    """Let everything run that can run without time passing."""
+    for _ in range(60):
         await asyncio.sleep(0)
 
 

@@ -4,8 +4,8 @@ import aiohttp
 import pytest
 
 from devhost import DevHost, Keys
-from functions.storage.embedded import open_embedded
-from tests.devhost.clocks import FastClock
+from tests.devhost.clocks import ManualClock
+from tests.devhost.memory import memory_storage
 
 KEYS = {
     "master": "the-master-key",
@@ -22,14 +22,12 @@ def keys():
 
 @pytest.fixture
 def clock():
-    return FastClock()
+    return ManualClock()
 
 
 @pytest.fixture
-async def storage(tmp_path, clock):
-    opened = open_embedded(tmp_path / "store.db", clock=clock.now)
-    yield opened
-    await opened.close()
+def storage(clock):
+    return memory_storage(clock)
 
 
 @pytest.fixture

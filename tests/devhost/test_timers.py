@@ -8,7 +8,6 @@ import pytest
 
 from devhost import LoadError
 from devhost.timers import TABLE, Status, TableMonitor
-from functions.storage.embedded import open_embedded
 from functions.storage.ports import Row, StaleError, StorageError
 from tests.devhost.clocks import ManualClock, settle
 
@@ -19,13 +18,6 @@ HOURLY = "0 0 * * * *"
 @pytest.fixture
 def clock():
     return ManualClock(NOON - 600)
-
-
-@pytest.fixture
-async def storage(tmp_path, clock):
-    opened = open_embedded(tmp_path / "store.db", clock=clock.now)
-    yield opened
-    await opened.close()
 
 
 class Timer:
