@@ -129,7 +129,7 @@ def build(
     messages = MessageLog(tables, index, clock)
     inbound = Inbound(tables, directory, opt_outs, clock, ids)
     closer = Closer(tables, index, messages)
-    reports = Reports(tables, GroupCommit(tables), opt_outs, closer, clock)
+    reports = Reports(tables, GroupCommit(tables), opt_outs, closer, clock, timing)
     return Application(
         settings=settings,
         storage=storage,

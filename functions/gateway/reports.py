@@ -8,7 +8,7 @@ import logging
 from collections import OrderedDict
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import orjson
 
@@ -18,6 +18,7 @@ from functions.gateway.commit import GroupCommit
 from functions.gateway.consent import Entry, OptOuts
 from functions.gateway.facts import ACCEPTED, TABLE, batch_of, report_row
 from functions.gateway.numbers import normalise_inbound
+from functions.gateway.timing import Timing
 from functions.storage.ports import Row, Tables, Value
 from functions.vendors.contract import DeliveryReport, Reason, SetAside
 
@@ -42,12 +43,17 @@ class _Head:
 class Reports:
     """Appends delivery reports to the log."""
 
-    def __init__(self, tables: Tables, commit: GroupCommit, opt_outs: OptOuts, closer: Closer, clock: Clock) -> None:
+    def __init__(
+        self, tables: Tables, commit: GroupCommit, opt_outs: OptOuts, closer: Closer, clock: Clock, timing: Timing
+    ) -> None:
         self._tables = tables
         self._commit = commit
         self._opt_outs = opt_outs
         self._closer = closer
+        # The sweeper leaves younger batches alone; the margin covers the difference of two machines' clocks.
+        self._never_closed_before = timing.grace - timedelta(seconds=timing.margin)
         self._looking: dict[str, asyncio.Task[None]] = {}
+        self._reading: dict[str, asyncio.Task[_Head | None]] = {}
         self._clock = clock
         self._heads: OrderedDict[str, _Head] = OrderedDict()
 
@@ -93,7 +99,7 @@ class Reports:
                     note=report.code,
                 )
             )
-        if new:
+        if new and self._clock() - head.created > self._never_closed_before:
             await self._sum_up_again(batch)
 
     async def _sum_up_again(self, batch: str) -> None:
@@ -129,6 +135,13 @@ class Reports:
         if batch in self._heads:
             self._heads.move_to_end(batch)
             return self._heads[batch]
+        reading = self._reading.get(batch)
+        if reading is None:
+            reading = self._reading[batch] = asyncio.create_task(self._read_head(batch))
+            reading.add_done_callback(lambda _: self._reading.pop(batch, None))
+        return await asyncio.shield(reading)
+
+    async def _read_head(self, batch: str) -> _Head | None:
         row = await self._tables.get(TABLE, batch, ACCEPTED)
         if row is None:
             return None
