@@ -21,8 +21,10 @@ from functions.gateway.states import FINAL
 from functions.gateway.timing import Timing
 from functions.settings import read_settings
 from functions.storage.embedded import open_embedded
+from functions.triggers import api
 from sandbox.clock import Clock as SandboxClock
 from sandbox.testing import running_sandbox
+from tests.triggers.documented import Documented
 
 # Network ------------------------------------------------------------------------------------------------------------
 
@@ -131,11 +133,27 @@ async def storage(tmp_path, clock):
 
 
 @pytest.fixture
-async def start_gateway(storage, clock):
+def documented(monkeypatch):
+    """Watch every answer of the API; the test fails if one is not what the OpenAPI document says."""
+    watch = Documented()
+    real = api.answer
+
+    async def answer(described, handler, req):
+        response = await real(described, handler, req)
+        watch.take(described.name, response.status_code, dict(response.headers), response.mimetype, response.get_body())
+        return response
+
+    monkeypatch.setattr(api, "answer", answer)
+    yield watch
+    assert not watch.faults, "\n".join(watch.faults)
+
+
+@pytest.fixture
+async def start_gateway(storage, clock, documented):
     """Give a function that starts a gateway with app settings by name; one at a time, ``stop`` ends it early."""
     running: list[AsyncExitStack] = []
 
-    async def start(*, on=None, timing: Timing = Timing(), **changed: str) -> Gateway:
+    async def start(*, on=None, timing: Timing | None = None, **changed: str) -> Gateway:
         environment = {
             "SMS_STORAGE": "embedded",
             "SMS_ALLOW_LOCAL_VENDORS": "true",
@@ -152,7 +170,7 @@ async def start_gateway(storage, clock):
                 settings=lambda url: read_settings({"SMS_PUBLIC_URL": url} | environment),
                 clock=clock,
                 host_json=host_json,
-                timing=timing,
+                timing=timing or Timing(),
             )
         )
 
