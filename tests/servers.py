@@ -1,6 +1,6 @@
 """Real servers for tests: Microsoft's Azurite, which keeps tables and queues like Azure Storage.
 
-They come from ``.tools/``, where ``dev.py`` installs them. Each test process starts its own on free ports, so that
+They come from ``.tools/``, where ``dev.py`` puts them. Each test process starts its own on free ports, so that
 tests may run in several processes at once.
 """
 
@@ -41,7 +41,7 @@ def missing_tools() -> str:
     if shutil.which("node") is None:
         return "node is not installed"
     if not (AZURITE / "table" / "main.js").is_file():
-        return "Azurite is not in .tools/azurite (python3 dev.py installs it)"
+        return "Azurite is not in .tools/azurite (python3 dev.py setup --servers puts it there)"
     return ""
 
 

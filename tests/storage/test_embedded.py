@@ -143,6 +143,22 @@ async def test_a_writer_waits_for_another_process(embedded: Storage, tmp_path: P
     assert await insert == {"b"}
 
 
+async def test_a_job_has_the_file_to_itself(embedded: Storage, tmp_path: Path) -> None:
+    """From its first read on nobody else writes, so a job may decide by what it has read."""
+    other = sqlite3.connect(tmp_path / "data" / "gateway.db", isolation_level=None, timeout=0, check_same_thread=False)
+
+    def read_and_decide(connection: sqlite3.Connection) -> None:
+        assert connection.execute("SELECT count(*) FROM secrets").fetchall() == [(0,)]
+        with pytest.raises(sqlite3.OperationalError, match="locked"):
+            other.execute("INSERT INTO secrets VALUES ('theirs', 'x')")
+        connection.execute("INSERT INTO secrets VALUES ('ours', 'x')")
+
+    await database_of(embedded).write(read_and_decide)
+
+    assert other.execute("SELECT name FROM secrets").fetchall() == [("ours",)]
+    other.close()
+
+
 async def test_a_lock_that_is_never_released_is_a_storage_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
