@@ -195,9 +195,12 @@ async def test_a_failure_undoes_its_own_work_only(embedded: Storage) -> None:
     """Of jobs in one commit those that fail leave nothing, and the others are kept."""
     database = database_of(embedded)
 
+    class WorstError(BaseException):
+        """What is not even an Exception."""
+
     def failing(connection: sqlite3.Connection) -> None:
         connection.execute("INSERT INTO secrets VALUES ('half', 'done')")
-        raise LookupError
+        raise WorstError
 
     def wrong(connection: sqlite3.Connection) -> None:
         connection.execute("INSERT INTO secrets VALUES ('half', 'done')")
@@ -213,7 +216,7 @@ async def test_a_failure_undoes_its_own_work_only(embedded: Storage) -> None:
     )
 
     assert answers[0] == {"a"}
-    assert [type(answer) for answer in answers[1:4]] == [LookupError, StorageError, StaleError]
+    assert [type(answer) for answer in answers[1:4]] == [WorstError, StorageError, StaleError]
     assert answers[4] == {"b"}
     assert [row.key async for row in embedded.tables.query("rows", "p")] == ["a", "b"]
     assert await embedded.secrets.get("half") is None

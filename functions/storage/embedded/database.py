@@ -221,7 +221,7 @@ def _attempt(connection: sqlite3.Connection, job: _Job) -> None:
         job.result = job.work(connection)
     except sqlite3.Error as error:
         job.error = _storage_error(error)
-    except Exception as error:  # noqa: BLE001 - it belongs to the task that asked, not to this thread
+    except BaseException as error:  # noqa: BLE001 - it belongs to the task that asked; a dead thread answers nobody
         job.error = error
 
 
