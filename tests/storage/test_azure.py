@@ -18,7 +18,7 @@ from functions.storage.azure import open_azure, open_azure_queues, open_azure_ta
 from functions.storage.azure import secrets as azure_secrets
 from functions.storage.azure import tables as azure_tables
 from functions.storage.azure.queues import _decode
-from functions.storage.ports import Row, StaleError, StorageError
+from functions.storage.ports import Row, StaleError, StorageError, TooLargeError
 from tests.servers import free_port
 
 if TYPE_CHECKING:
@@ -208,6 +208,34 @@ async def test_nobody_there_is_a_storage_error(
 
     assert {name: type(answer) for name, answer in answers.items()} == dict.fromkeys(calls, StorageError)
     assert not [name for name, answer in answers.items() if "canary" in str(answer)]
+
+
+@pytest.mark.parametrize(("status", "error"), [(413, TooLargeError), (403, StorageError), (409, StorageError)])
+async def test_a_refusal_comes_in_the_words_of_the_ports(
+    proxied: Proxied, table: str, queue: str, status: int, error: type[Exception]
+) -> None:
+    """An answer that the size is wrong is a TooLargeError, any other refusal a StorageError, on every write."""
+    storage = proxied.storage
+    await storage.tables.insert(table, [Row("p", "k")])
+    await storage.queues.put(queue, "a")
+    row = await storage.tables.get(table, "p", "k")
+    (item,) = await storage.queues.receive(queue, limit=1, visibility=30)
+    assert row is not None
+    for proxy in (proxied.tables, proxied.queues):
+        proxy.lose, proxy.as_status = 100, status
+
+    answers = await asyncio.gather(
+        storage.tables.insert(table, [Row("p", "l")]),
+        storage.tables.insert(table, [Row("p", "m"), Row("p", "n")]),
+        storage.tables.replace(table, row),
+        storage.tables.delete(table, "p", "k"),
+        storage.queues.put(queue, "b"),
+        storage.queues.extend(queue, item, visibility=30),
+        storage.queues.delete(queue, item),
+        return_exceptions=True,
+    )
+
+    assert [type(answer) for answer in answers] == [error] * 7
 
 
 # Requests
