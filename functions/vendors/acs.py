@@ -181,7 +181,7 @@ ITEM_TEXTS: tuple[tuple[str, Reason], ...] = (
 
 REPEATABILITY = uuid.UUID("b1d7c3f6-5a55-5b5c-9d8e-6a4c4f6f2d10")
 _DETAIL_LENGTH = 300
-_HTTP_SERVER_ERROR = 500
+_ACCEPTED, _HTTP_SERVER_ERROR = 202, 500
 
 _call: ContextVar[SendCall] = ContextVar("call")
 
@@ -203,7 +203,12 @@ class _StableRepeatability:
         http_request.set_json_body(body)
 
     def on_response(self, request: Any, response: Any) -> None:
-        """Leave the response as it is."""
+        """Raise a refusal here: the SDK would first decode its body, and fail without a status if that is no text."""
+        from azure.core.exceptions import HttpResponseError  # noqa: PLC0415
+
+        del request
+        if response.http_response.status_code != _ACCEPTED:
+            raise HttpResponseError(response=response.http_response)
 
     def on_exception(self, request: Any) -> None:
         """Let the exception pass."""
@@ -240,6 +245,8 @@ def _client(account: Account, http: Http) -> SmsClient:
             per_call_policies=[policy],
             transport=AioHttpTransport(session=http.session, session_owner=False),
             retry_total=0,
+            # A redirect would take the text, signed, to whatever address it names.
+            permit_redirects=False,
             connection_timeout=min(10.0, http.timeout),
             read_timeout=http.timeout,
         )
@@ -304,7 +311,7 @@ class Acs(Vendor):
             return _not_connected(error)
         except TimeoutError:
             return Unknown(f"No answer within {http.timeout:g} s.")
-        except (AzureError, ValueError, TypeError, AttributeError) as error:
+        except (AzureError, ValueError, TypeError, AttributeError, RecursionError) as error:
             return Unknown(f"The answer could not be read: {type(error).__name__}.")
         finally:
             _call.reset(token)
