@@ -98,9 +98,8 @@ class OptOuts:
         known = self._entries.get((entry.number, entry.sender))
         if known is not None and _weight(entry) <= _weight(known):
             return False
+        # Also what changes nothing now is kept: an older word may still be on its way.
         changes = (known is not None and known.opted_out) != entry.opted_out
-        if not changes and not entry.opted_out:
-            return False
         recorded = to_ms(self._clock())
         unique = hashlib.blake2b(
             f"{entry.number}|{entry.sender}|{entry.opted_out}|{to_ms(entry.at)}".encode(), digest_size=8

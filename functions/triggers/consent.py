@@ -113,9 +113,10 @@ async def remove_opt_out(call: Call) -> Reply:
     """Take a number off the opt-out list; do it only when the person asked for it."""
     number = _number("number", normalise_inbound(call.query.number))
     sender = await _address(call, call.query.sender) if call.query.sender else ALL_SENDERS
-    entry = Entry(number, sender, opted_out=False, at=call.app.clock(), source="operator")
-    if not await call.app.opt_outs.record(entry):
+    await call.app.opt_outs.refresh()
+    if (number, sender) not in {(entry.number, entry.sender) for entry in call.app.opt_outs.list()}:
         raise not_found("opt-out", f"{number} from {'all senders' if sender == ALL_SENDERS else sender}")
+    await call.app.opt_outs.record(Entry(number, sender, opted_out=False, at=call.app.clock(), source="operator"))
     return Reply(status=204)
 
 

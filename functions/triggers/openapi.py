@@ -22,6 +22,7 @@ _REF = "#/components/schemas/{model}"
 _PATH_PARAMETER = re.compile(r"{(\w+)(?::[^}]*)?\??}")
 _ALWAYS = (Kind.INVALID, Kind.UNAVAILABLE)
 _WITH_BODY = (Kind.MALFORMED, Kind.WRONG_TYPE, Kind.TOO_LARGE)
+_RETRY_AFTER = {"Retry-After": {"description": "Seconds to wait.", "schema": {"type": "string"}}}
 _PROBLEM = {
     "type": "object",
     "description": "What is wrong and what to do, as RFC 9457 has it.",
@@ -140,6 +141,7 @@ def _problems(kinds: Iterable[Kind]) -> dict[str, Any]:
     return {
         str(status): {
             "description": "; ".join(TITLES[kind] for kind in found),
+            "headers": _RETRY_AFTER if Kind.UNAVAILABLE in found else {},
             "content": {
                 PROBLEM_JSON: {
                     "schema": {"$ref": _REF.format(model="Problem")},

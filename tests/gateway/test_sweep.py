@@ -1,0 +1,198 @@
+"""What the sweeper finds: batches stored and never queued, dead workers, batches that are done."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from functions.gateway.clock import split_message_id
+from functions.gateway.facts import TABLE, Attempt, read_facts, sending_row
+from functions.gateway.sweep import Swept
+from functions.storage.ports import StorageError
+from functions.vendors.contract import Accepted
+
+MINUTE = timedelta(minutes=1)
+
+
+async def facts(ready, identity: str):
+    batch = split_message_id(identity)[0]
+    return read_facts([row async for row in ready.gateway.application.storage.tables.query(TABLE, batch)])
+
+
+async def test_a_batch_that_was_never_queued_is_found(ready, clock, monkeypatch) -> None:
+    """A crash between storing and queueing costs a minute, not a message."""
+    app = ready.gateway.application
+    real = type(app.storage.queues).put
+
+    async def down(*args, **kwargs):
+        raise StorageError("the queue is away")
+
+    monkeypatch.setattr(type(app.storage.queues), "put", down)
+    answer = await ready.call("POST", "/messages", {"from": ready.twilio.sender, "to": "+14255550101", "text": "Hi"})
+    assert answer.status == 503
+    monkeypatch.setattr(type(app.storage.queues), "put", real)
+    (found,) = (await ready.call("GET", "/messages")).body["items"]
+    assert found["status"] == "queued"
+
+    assert await app.sweeper.sweep(MINUTE) == Swept(), "its queue message may still be on its way"
+    clock.advance(61)
+    assert await app.sweeper.sweep(MINUTE) == Swept(looked_at=1, queued=1)
+
+    await ready.until(found["id"], "delivered")
+    assert len(await ready.ledger("twilio")) == 1
+
+
+@pytest.mark.parametrize("vendor", ["acs", "twilio"])
+@pytest.mark.parametrize("really_sent", [True, False])
+async def test_a_dead_worker_is_settled_by_evidence(ready, clock, vendor, really_sent) -> None:
+    """A claim without an outcome is replayed or looked up after its lease; the person gets the text once."""
+    made, app = getattr(ready, vendor), ready.gateway.application
+    if really_sent:
+        first = await ready.delivered(made, "+14255550101")
+        batch = split_message_id(first["id"])[0]
+        rows = [row async for row in app.storage.tables.query(TABLE, batch)]
+        # As if the worker had died right after the call: its outcome and the reports are not there.
+        for row in rows:
+            if row.key.startswith(("outcome", "report")):
+                await app.storage.tables.delete(TABLE, batch, row.key)
+        identity = first["id"]
+    else:
+        (identity,) = await hold_back(ready, made)
+        batch = split_message_id(identity)[0]
+        claim = Attempt(1, lookup=False, started=clock(), lease=120.0, indices=(0,))
+        await app.storage.tables.insert(TABLE, [sending_row(batch, claim)])
+
+    for _ in range(12):
+        clock.advance(60)
+        await app.sweeper.sweep(MINUTE)
+        await asyncio.sleep(0.15)
+        if (await ready.message(identity))["status"] in {"sent", "delivered"}:
+            break
+
+    message = await ready.message(identity)
+    assert message["status"] in {"sent", "delivered"}, message["timeline"]
+    assert "unanswered" in [entry["what"] for entry in message["timeline"]]
+    assert len(await ready.ledger(vendor)) == 1
+
+
+async def hold_back(ready, made) -> list[str]:
+    """Accept a message and take its queue message away, as if a worker had received it and died."""
+    app = ready.gateway.application
+    listener_free = type(app.storage.queues).put
+
+    async def nowhere(*args, **kwargs):
+        return None
+
+    type(app.storage.queues).put = nowhere
+    try:
+        return await ready.send(made, "+14255550101")
+    finally:
+        type(app.storage.queues).put = listener_free
+
+
+async def test_a_finished_batch_is_closed_once(ready, clock) -> None:
+    """When all is final the index carries the states, and neither list nor sweep opens the batch again."""
+    app = ready.gateway.application
+    message = await ready.delivered(ready.twilio, "+14255550101", reference="r-1")
+    clock.advance(61)
+
+    assert await app.sweeper.sweep(MINUTE) == Swept(looked_at=1, closed=1)
+    assert await app.sweeper.sweep(MINUTE) == Swept()
+    (listed,) = (await ready.call("GET", "/messages?reference=r-1&status=delivered")).body["items"]
+    assert listed == {key: value for key, value in message.items() if key in listed}
+    assert (await facts(ready, message["id"])).closed
+
+
+async def test_a_late_report_corrects_a_closed_batch(ready, clock) -> None:
+    """A delivery that is reported after the batch was closed reaches the list too."""
+    app = ready.gateway.application
+    (identity,) = await ready.send(ready.acs, "+14255550160")
+    await ready.until(identity, "undelivered")
+    clock.advance(61)
+    await app.sweeper.sweep(MINUTE)
+    batch = split_message_id(identity)[0]
+
+    event = {
+        "id": "late",
+        "topic": "/subscriptions/x/providers/microsoft.communication/communicationservices/one",
+        "subject": "/phonenumber/18885550100",
+        "eventType": "Microsoft.Communication.SMSDeliveryReportReceived",
+        "eventTime": "2026-11-22T12:00:00Z",
+        "dataVersion": "1.0",
+        "data": {
+            "messageId": "late",
+            "from": "18885550100",
+            "to": "+14255550160",
+            "deliveryStatus": "Delivered",
+            "deliveryStatusDetails": "No error.",
+            "Tag": batch,
+        },
+    }
+    url = ready.gateway.events_url("sms_delivery_report_received")
+    async with ready.gateway.session.post(url, json=[event], headers={"aeg-event-type": "Notification"}) as answer:
+        assert answer.status == 202
+
+    message = await ready.message(identity)
+    assert (message["status"], message["corrected"]) == ("delivered", True)
+    (listed,) = (await ready.call("GET", "/messages?status=delivered")).body["items"]
+    assert listed["id"] == identity
+
+
+async def test_what_is_still_open_after_the_window_becomes_unknown(ready, clock) -> None:
+    """A message without a report is not failed: nobody knows."""
+    app = ready.gateway.application
+    await ready.ask("PUT", "/twilio/faults", {"callback_drop": 1})
+    (identity,) = await ready.send(ready.twilio, "+14255550101")
+    await ready.until(identity, "sent")
+    clock.advance(73 * 3600)
+
+    assert (await app.sweeper.sweep(MINUTE)).closed == 1
+    (listed,) = (await ready.call("GET", "/messages")).body["items"]
+    assert listed["status"] == "unknown"
+
+
+async def test_the_worker_that_was_given_up_still_adds_its_evidence(ready, clock) -> None:
+    """An outcome that comes after the claim was buried is kept beside it, and the message counts as sent."""
+    app = ready.gateway.application
+    (identity,) = await hold_back(ready, ready.twilio)
+    batch = split_message_id(identity)[0]
+    claim = Attempt(1, lookup=False, started=clock(), lease=120.0, indices=(0,))
+    await app.storage.tables.insert(TABLE, [sending_row(batch, claim)])
+    clock.advance(121)
+    await app.dispatcher.dispatch(batch)
+    await app.dispatcher._write(batch, claim, {0: Accepted("SM1")}, clock())
+
+    found = await facts(ready, identity)
+    assert (await ready.message(identity))["status"] == "sent"
+    assert [attempt.lookup for attempt in found.attempts] == [False, True]
+
+
+async def test_ten_workers_for_one_batch_make_one_call(ready, clock) -> None:
+    """Only the worker that inserts the claim calls the vendor."""
+    app = ready.gateway.application
+    (identity,) = await hold_back(ready, ready.acs)
+    batch = split_message_id(identity)[0]
+
+    await asyncio.gather(*(app.dispatcher.dispatch(batch) for _ in range(10)))
+
+    assert len(await ready.ledger("acs")) == 1
+    assert len((await facts(ready, identity)).attempts) == 1
+    calls = (await ready.ask("GET", "/acs/calls"))["items"]
+    assert len([call for call in calls if call["path"].startswith("/sms")]) == 1
+
+
+async def test_an_index_entry_without_a_batch_is_nothing(ready, clock) -> None:
+    """A crash after the first write of an accept leaves nothing that a reader or the sweeper stumbles over."""
+    app = ready.gateway.application
+    await ready.delivered(ready.twilio, "+14255550101")
+    (entry,) = [one async for one in app.messages._index.newest(since=clock() - MINUTE, until=clock() + MINUTE)]
+    found = await facts(ready, f"{entry.batch}-00")
+    ghost = replace(found.batch, id="0" * 26, created=found.batch.created)
+    await app.messages._index.add([ghost])
+
+    clock.advance(61)
+    assert (await app.sweeper.sweep(MINUTE)).closed == 1
+    assert len((await ready.call("GET", "/messages")).body["items"]) == 1
