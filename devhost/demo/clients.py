@@ -97,7 +97,7 @@ class People:
         await _call(self._session, "POST", f"{self.url}/sandbox/{vendor}/inbound", body=body)
 
     async def sent(self, vendor: str, *, offset: int = 0, to: str = "") -> list[Any]:
-        """Return what a vendor really sent, oldest first, behind the first ``offset``; to one person if one is named."""
+        """Return what a vendor really sent, oldest first, behind the first ``offset``; to one person if named."""
         url = f"{self.url}/sandbox/{vendor}/ledger"
         found: list[Any] = []
         while True:
