@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict
 from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, StringConstraints
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, StringConstraints
 from pydantic.alias_generators import to_camel
 
 from functions.vendors.contract import Category, Description, Reason, SenderType, State
@@ -21,6 +22,26 @@ BusinessUnit = Annotated[str, StringConstraints(strip_whitespace=True, max_lengt
 Reference = Annotated[str, StringConstraints(min_length=1, max_length=200)]
 Text = Annotated[str, StringConstraints(min_length=1, max_length=4096)]
 SettingValue = Annotated[str, StringConstraints(strip_whitespace=True, max_length=4096)]
+_INT64 = range(-(2**63), 2**63)
+
+
+def _keepable(value: JsonValue) -> JsonValue:
+    """Refuse numbers that would not come back as they were given."""
+    match value:
+        case dict():
+            for item in value.values():
+                _keepable(item)
+        case list():
+            for item in value:
+                _keepable(item)
+        case float() if not math.isfinite(value):
+            raise ValueError("NaN and Infinity are no JSON")
+        case int() if value not in _INT64:
+            raise ValueError("a whole number has at most 64 bits; send it as text")
+    return value
+
+
+Metadata = Annotated[dict[str, JsonValue], AfterValidator(_keepable)]
 
 
 class Shape(BaseModel):
@@ -198,7 +219,7 @@ class MessageIn(Shape):
     to: str = Field(description="The recipient in E.164 with plus.", examples=["+14255550123"])
     text: Text | None = Field(default=None, description="Its own text; left out, the call's text.")
     reference: Reference | None = Field(default=None, description="The caller's own name for it, handed back.")
-    metadata: dict[str, JsonValue] | None = Field(
+    metadata: Metadata | None = Field(
         default=None, description="Handed back with the message and in every event; at most 2 KiB of JSON."
     )
 
@@ -226,9 +247,7 @@ class SendRequest(Shape):
     )
     business_unit: BusinessUnit | None = Field(default=None, description="Must be the sender's, if given.")
     reference: Reference | None = Field(default=None, description="For all messages that have none of their own.")
-    metadata: dict[str, JsonValue] | None = Field(
-        default=None, description="For all messages that have none of their own."
-    )
+    metadata: Metadata | None = Field(default=None, description="For all messages that have none of their own.")
 
 
 class RefusalCode(StrEnum):
@@ -362,7 +381,7 @@ class InboundView(Shape):
     id: str
     sender: str = Field(alias="from")
     to: str
-    provider: str | None
+    provider: str | None = Field(default=None, description="Absent when the sender belongs to none any more.")
     business_unit: str
     text: str
     keyword: str | None = Field(default=None, description="stop, start or help where it was taken for one.")
@@ -391,7 +410,7 @@ class OptOutView(Shape):
     """A recipient who is not texted."""
 
     number: str
-    sender: str | None = Field(description="The sender's address, or null for all senders.")
+    sender: str | None = Field(default=None, description="The sender's address; absent for all senders.")
     since: datetime
     source: str = Field(description="keyword, vendor or operator", examples=["keyword"])
     note: str = ""

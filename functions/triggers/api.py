@@ -9,14 +9,15 @@ from __future__ import annotations
 import asyncio
 import logging
 import traceback
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 import azure.functions as func
 import orjson
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic_core import ErrorDetails, from_json
 
 from functions.app import Application, application
 from functions.gateway.problems import FieldError, Kind, ProblemError
@@ -53,6 +54,7 @@ TITLES = {
     Kind.UNAVAILABLE: "Not available just now",
 }
 _INTERNAL_ERROR = 500
+_MOST_ERRORS = 100
 _KEY_PARAMETER = "code"
 """The query parameter in which the host takes a function key: https://learn.microsoft.com/azure/azure-functions/function-keys-how-to."""
 
@@ -95,6 +97,12 @@ class Reply:
     status: int = 200
     headers: Mapping[str, str] = field(default_factory=dict)
     content_type: str = "text/plain"
+
+
+class _NoQuery(BaseModel):
+    """The query of an operation that takes none."""
+
+    model_config = ConfigDict(extra="forbid")
 
 
 Handler = Callable[[Call], Awaitable[Reply]]
@@ -216,9 +224,9 @@ def _read(described: Operation, req: func.HttpRequest) -> Call:
     if len(raw) > MAX_BODY:
         raise ProblemError(Kind.TOO_LARGE, f"The body is larger than {MAX_BODY} bytes; split it into several calls.")
     query: Any = dict(req.params)
-    if described.query is not None:
-        given = {name: value for name, value in query.items() if name != _KEY_PARAMETER}
-        query = _validated(lambda model: model.model_validate(given), described.query, in_query=True)
+    if not described.any_body:
+        given = {name: value for name, value in query.items() if name.lower() != _KEY_PARAMETER}
+        query = _validated_query(given, described.query or _NoQuery)
     return Call(
         app=application(),
         path=dict(req.route_params),
@@ -238,31 +246,57 @@ def _read_body(model: type[BaseModel], raw: bytes, headers: Mapping[str, str]) -
         raise ProblemError(
             Kind.MALFORMED, "The body is empty. Send JSON with a Content-Length; a chunked body does not arrive."
         )
-    return _validated(lambda model: model.model_validate_json(raw), model)
-
-
-def _validated(
-    read: Callable[[type[BaseModel]], BaseModel], model: type[BaseModel], *, in_query: bool = False
-) -> BaseModel:
     try:
-        return read(model)
+        # Strict: a number in quotes or a true for 1 is a mistake that should be seen where it is made.
+        return model.model_validate_json(raw, strict=True, by_alias=True, by_name=False)
     except ValidationError as error:
-        # Without its input: a body carries numbers, texts and credentials.
-        found = error.errors(include_input=False, include_url=False, include_context=False)
+        found = _found(error)
         if found[0]["type"] == "json_invalid":
             raise ProblemError(Kind.MALFORMED, f"The body is not valid JSON: {found[0]['msg']}.") from None
-        errors = [
-            FieldError(
-                str(item["loc"][0]) if in_query and item["loc"] else "".join(f"/{part}" for part in item["loc"]) or "/",
-                _words(item["type"], item["msg"]),
-            )
-            for item in found[:100]
-        ]
-        raise ProblemError(Kind.INVALID, "Something does not fit; see errors.", errors) from None
+        document = from_json(raw)
+        raise _misfit(found, [_pointer(document, item["loc"], item["type"]) for item in found]) from None
+
+
+def _validated_query(given: Mapping[str, str], model: type[BaseModel]) -> BaseModel:
+    try:
+        return model.model_validate(given, by_alias=True, by_name=False)
+    except ValidationError as error:
+        found = _found(error)
+        raise _misfit(found, [str(item["loc"][0]) if item["loc"] else "" for item in found]) from None
+
+
+def _found(error: ValidationError) -> list[ErrorDetails]:
+    """Return the first errors without their input: a body carries numbers, texts and credentials."""
+    return error.errors(include_input=False, include_url=False, include_context=False)[:_MOST_ERRORS]
+
+
+def _misfit(found: Sequence[ErrorDetails], fields: Sequence[str]) -> ProblemError:
+    errors = [FieldError(name, _words(item["type"], item["msg"])) for name, item in zip(fields, found, strict=True)]
+    return ProblemError(Kind.INVALID, "Something does not fit; see errors.", errors)
+
+
+def _pointer(document: Any, location: Sequence[str | int], kind: str) -> str:
+    """Return where an error lies as a JSON pointer; the names of a union's branches are no part of it.
+
+    Source: https://www.rfc-editor.org/rfc/rfc6901.
+    """
+    pointer = ""
+    for place, part in enumerate(location):
+        absent = kind == "missing" and place == len(location) - 1
+        if isinstance(document, dict) and (part in document or absent):
+            document = document.get(part)
+        elif isinstance(document, list) and isinstance(part, int):
+            document = document[part]
+        else:
+            continue
+        pointer += "/" + str(part).replace("~", "~0").replace("/", "~1")
+    return pointer or "/"
 
 
 def _words(kind: str, message: str) -> str:
-    return "There is no such field; see /api/docs for those there are." if kind == "extra_forbidden" else f"{message}."
+    if kind == "extra_forbidden":
+        return "There is no such field; see /api/docs for those there are."
+    return f"{message.removeprefix('Value error, ')}."
 
 
 def _response(reply: Reply) -> func.HttpResponse:

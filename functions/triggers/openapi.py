@@ -20,8 +20,8 @@ from functions.triggers.examples import ANSWERS, REQUESTS
 
 _REF = "#/components/schemas/{model}"
 _PATH_PARAMETER = re.compile(r"{(\w+)(?::[^}]*)?\??}")
-_ALWAYS = (Kind.INVALID, Kind.UNAVAILABLE)
-_WITH_BODY = (Kind.MALFORMED, Kind.WRONG_TYPE, Kind.TOO_LARGE)
+_ALWAYS = (Kind.INVALID, Kind.TOO_LARGE, Kind.UNAVAILABLE)
+_WITH_BODY = (Kind.MALFORMED, Kind.WRONG_TYPE)
 _RETRY_AFTER = {"Retry-After": {"description": "Seconds to wait.", "schema": {"type": "string"}}}
 _PROBLEM = {
     "type": "object",
@@ -45,6 +45,9 @@ _PROBLEM = {
         },
     },
 }
+
+
+_RETRY_AFTER = {"Retry-After": {"description": "Seconds to wait before trying again.", "schema": {"type": "string"}}}
 
 
 def document(operations: Sequence[Operation], server: str) -> dict[str, Any]:
@@ -141,6 +144,7 @@ def _problems(kinds: Iterable[Kind]) -> dict[str, Any]:
     return {
         str(status): {
             "description": "; ".join(TITLES[kind] for kind in found),
+            **({"headers": _RETRY_AFTER} if Kind.UNAVAILABLE in found else {}),
             "headers": _RETRY_AFTER if Kind.UNAVAILABLE in found else {},
             "content": {
                 PROBLEM_JSON: {

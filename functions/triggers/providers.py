@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Annotated
 
@@ -225,7 +226,8 @@ async def show_callbacks(call: Call) -> Reply:
 async def add_sender(call: Call) -> Reply:
     """Add a sender to a provider; adding the same one again answers 200 with the one that is there."""
     record, created = await call.app.directory.add_sender(call.path["provider"], call.body)
-    return await _sender_reply(call, record, 201 if created else 200)
+    location = {"Location": f"/api/providers/{record.provider}/senders/{record.id}"}
+    return await _sender_reply(call, record, 201 if created else 200, location)
 
 
 @operation(
@@ -314,10 +316,11 @@ def _provider(call: Call, snapshot: Snapshot, record: ProviderRecord) -> Provide
     )
 
 
-async def _sender_reply(call: Call, record: SenderRecord, status: int = 200) -> Reply:
+async def _sender_reply(
+    call: Call, record: SenderRecord, status: int = 200, headers: Mapping[str, str] | None = None
+) -> Reply:
     snapshot = await call.app.directory.snapshot()
-    location = f"/api/providers/{record.provider}/senders/{record.id}"
-    return Reply(_sender(call, snapshot, record), status, {"ETag": record.version, "Location": location})
+    return Reply(_sender(call, snapshot, record), status, {"ETag": record.version} | dict(headers or {}))
 
 
 def _sender(call: Call, snapshot: Snapshot, record: SenderRecord) -> SenderView:
