@@ -152,11 +152,17 @@ def log_to(file: Path) -> None:
 async def interruptible(options: Options) -> int:
     """Run the demo until it is through, or stays up and is stopped."""
     demo = asyncio.ensure_future(run(options))
+
+    def stop() -> None:
+        # Once only: a second signal would cut the cleaning up short.
+        if not demo.cancelling():
+            demo.cancel()
+
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         # Windows loops have no signal handlers; there Ctrl-C arrives as KeyboardInterrupt.
         with contextlib.suppress(NotImplementedError):
-            loop.add_signal_handler(number, demo.cancel)
+            loop.add_signal_handler(number, stop)
     try:
         return await demo
     except asyncio.CancelledError:
