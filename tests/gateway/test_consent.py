@@ -58,7 +58,7 @@ async def test_an_old_stop_changes_nothing(opt_outs, clock) -> None:
 
 
 async def test_a_start_of_somebody_who_is_in_changes_nothing(opt_outs, clock) -> None:
-    """START, or YES as an ordinary answer, means nothing for a number that is not opted out, but it is the later word."""
+    """START, or YES as an answer, means nothing for a number that is not opted out, yet is the later word."""
     assert not await opt_outs.record(entry(clock(), out=False))
 
     assert not await opt_outs.record(entry(clock() - timedelta(minutes=1)))
