@@ -29,6 +29,7 @@ from functions.vendors.registry import vendors
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from pathlib import Path
 
     import pytest
 
@@ -131,6 +132,21 @@ class Kit(ABC):
     @abstractmethod
     def report(self, *, status: str, code: str) -> Parsed:
         """Have the adapter read a delivery report that says this."""
+
+    @abstractmethod
+    async def read(
+        self, kind: str, payload: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> Sequence[tuple[Mapping[str, Any], Parsed]]:
+        """Have the adapter read a payload file the way it would come.
+
+        Args:
+            kind: ``report`` or ``inbound``.
+            payload: The file; it may hold several callbacks or events.
+            monkeypatch: For putting something in the way of what would act on them.
+
+        Returns:
+            What each said, with the item as it came.
+        """
 
     def signed(self, callback: Callback, settings: Mapping[str, str]) -> Callback:
         """Return the callback with what proves that the vendor sent it; only for vendors that post."""

@@ -10,10 +10,14 @@ import base64
 import hashlib
 import hmac
 import uuid
+from types import SimpleNamespace
 from urllib.parse import urlsplit
 
 import orjson
+from azure.functions.eventgrid import EventGridEventInConverter
+from azure.functions.meta import Datum
 
+from functions.triggers import acs_events
 from functions.vendors.contract import Event, Sender, SenderType
 from tests.vendors.kit import FIRST_ATTEMPT, Kit, Like, Reply, Request
 
@@ -107,6 +111,23 @@ class AcsKit(Kit):
     def report(self, *, status, code):
         details = f"{code}: In words." if code else ""
         return self.vendor.parse_event(report_event(deliveryStatus=status, deliveryStatusDetails=details))
+
+    async def read(self, kind, payload, monkeypatch):
+        """Take each event through Microsoft's own converter and the function that Event Grid calls."""
+        taken = []
+
+        class Callbacks:
+            async def take_event(self, event):
+                taken.append(event)
+
+        monkeypatch.setattr(acs_events, "application", lambda: SimpleNamespace(callbacks=Callbacks()))
+        function = acs_events.delivery_report_received if kind == "report" else acs_events.received
+        content = orjson.loads(payload.read_bytes())
+        items = content if isinstance(content, list) else [content]
+        for item in items:
+            datum = Datum(type="json", value=orjson.dumps(item).decode())
+            await function(EventGridEventInConverter.decode(datum, trigger_metadata=None))
+        return [(item["data"], self.vendor.parse_event(event)) for item, event in zip(items, taken, strict=True)]
 
     def events(self):
         inbound = {"messageId": "Incoming_1", "from": "14255550123", "to": "18885550100", "message": "STOP"}

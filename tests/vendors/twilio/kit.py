@@ -16,7 +16,7 @@ import orjson
 from aiohttp.http import SERVER_SOFTWARE
 
 from functions.vendors.contract import Callback, Sender, SenderType
-from tests.vendors.kit import REPORT_URL, Kit, Like, Reply, Request
+from tests.vendors.kit import BATCH, REPORT_URL, Kit, Like, Reply, Request
 
 SID = "AC0123456789abcdef0123456789abcdef"
 TOKEN = "CanaryOfThePrimaryToken000000001"
@@ -82,6 +82,27 @@ class TwilioKit(Kit):
     def report(self, *, status, code):
         fields = {"MessageSid": MESSAGE, "MessageStatus": status, "To": "+14255550123"}
         return self.vendor.parse(form_callback("report", fields | ({"ErrorCode": code} if code else {})))
+
+    async def read(self, kind, payload, monkeypatch):
+        """Sign and verify each callback first; a ``.form`` file has one a line, a ``.json`` file is one."""
+        if payload.suffix == ".json":
+            bodies, content_type = [payload.read_bytes()], "application/json"
+        else:
+            bodies, content_type = payload.read_bytes().splitlines(), "application/x-www-form-urlencoded; charset=UTF-8"
+        query = {"message": f"{BATCH}-0"} if kind == "report" else {}
+        read = []
+        for body in bodies:
+            item = (
+                orjson.loads(body)
+                if payload.suffix == ".json"
+                else dict(parse_qsl(body.decode(), keep_blank_values=True))
+            )
+            account = self.account()
+            settings = {**account.settings, "accountSid": item.get("AccountSid", SID)}
+            callback = self.callback(kind, settings, body=body, query=query, headers={"content-type": content_type})
+            self.vendor.verify(callback, replace(account, settings=settings))
+            read.append((item, self.vendor.parse(callback)))
+        return read
 
     def signed(self, callback, settings):
         form = parse_qsl(callback.body.decode("utf-8", "replace"), keep_blank_values=True)
