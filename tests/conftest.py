@@ -333,13 +333,20 @@ def token_of(account: str, what: str = "token") -> str:
     return (f"{what}{account}".encode().hex() + "0123456789abcdef" * 2)[:32]
 
 
+def acs_keys(account: str) -> list[str]:
+    """Return the access keys of a simulated resource."""
+    return [base64.b64encode(token_of(account, word).encode()).decode() for word in ("key", "next")]
+
+
 async def _open_acs(ready: Ready, account: str) -> dict[str, str]:
-    keys = [base64.b64encode(token_of(account, word).encode()).decode() for word in ("key", "next")]
+    keys = acs_keys(account)
     await ready.ask("POST", "/acs/resources", {"name": account, "keys": keys})
     return {"connectionString": f"endpoint={ready.sandbox.base_url}/;accesskey={keys[0]}"}
 
 
 async def _listen_acs(ready: Ready, made: Made) -> None:
+    owned = {"name": made.account, "keys": acs_keys(made.account), "numbers": [made.address]}
+    await ready.ask("POST", "/acs/resources", owned)
     urls = (await ready.call("GET", f"/providers/{made.id}/callbacks")).body
     for kind, event in (("report", "SMSDeliveryReportReceived"), ("inbound", "SMSReceived")):
         await ready.ask(
