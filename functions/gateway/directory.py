@@ -14,10 +14,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
-from urllib.parse import urlsplit
 
 import orjson
 
+from functions.gateway.addresses import objection, objections
 from functions.gateway.clock import Clock, Ids, from_ms, to_ms
 from functions.gateway.models import NewProvider, NewSender, ProviderChange, ProviderState, SenderChange
 from functions.gateway.numbers import NumberError, parse_sender
@@ -29,7 +29,9 @@ from functions.vendors.contract import (
     Http,
     Sender,
     SenderType,
+    Setting,
     SettingError,
+    SettingType,
     Vendor,
     variants,
 )
@@ -412,22 +414,18 @@ class Directory:
                 errors.append(
                     FieldError(f"/settings/{name}", f"It does not look like {setting.example}. {setting.help}")
                 )
-            urls = re.findall(r"[A-Za-z][A-Za-z0-9+.-]*://[^\s;]*", value)
-            errors += [FieldError(f"/settings/{name}", problem) for url in urls if (problem := self._url_problem(url))]
+            errors += [FieldError(f"/settings/{name}", problem) for problem in self._objections(setting, value)]
         _require(errors)
         try:
             vendor.check_settings(settings)
         except SettingError as error:
             raise invalid(f"/settings/{error.setting}", error.detail) from error
 
-    def _url_problem(self, url: str) -> str:
-        parts = urlsplit(url)
-        local = parts.hostname in {"127.0.0.1", "localhost", "::1"}
-        if parts.scheme == "https" and not local and parts.hostname:
-            return ""
-        if local and self._allow_local_vendors and parts.scheme in {"http", "https"}:
-            return ""
-        return "Only https addresses of other machines are allowed here."
+    def _objections(self, setting: Setting, value: str) -> list[str]:
+        if setting.type is SettingType.URL:
+            found = objection(value, local=self._allow_local_vendors)
+            return [found] if found else []
+        return objections(value, local=self._allow_local_vendors)
 
 
 def missing_settings(description: Description, settings: Mapping[str, str]) -> list[FieldError]:

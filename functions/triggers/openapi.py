@@ -23,7 +23,7 @@ _PATH_PARAMETER = re.compile(r"{(\w+)(?::[^}]*)?\??}")
 _ALWAYS = (Kind.INVALID, Kind.TOO_LARGE, Kind.UNAVAILABLE)
 _WITH_BODY = (Kind.MALFORMED, Kind.WRONG_TYPE)
 _RETRY_AFTER = {"Retry-After": {"description": "Seconds to wait.", "schema": {"type": "string"}}}
-_PROBLEM = {
+_PROBLEM: dict[str, Any] = {
     "type": "object",
     "description": "What is wrong and what to do, as RFC 9457 has it.",
     "required": ["type", "title", "status"],
@@ -42,6 +42,12 @@ _PROBLEM = {
                     "detail": {"type": "string"},
                 },
             },
+        },
+        "inFlight": {"type": "integer", "description": "How many messages keep a provider from being deleted."},
+        "messages": {
+            "type": "array",
+            "description": "What became of each message of a call of which none can be sent.",
+            "items": {"$ref": _REF.format(model="AcceptedItem")},
         },
     },
 }
