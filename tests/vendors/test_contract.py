@@ -300,15 +300,14 @@ def test_a_replayed_proof_does_not_cover_another_body(kit):
     [
         lambda url: url.replace("https", "http"),
         lambda url: url.replace("sms.example.com", "sms.example.org"),
-        lambda url: url.replace("sms.example.com", "sms.example.com:8443"),
         lambda url: url.replace("/report", "/inbound"),
         lambda url: url + "?message=1",
         lambda url: url + "\udcff",
     ],
-    ids=["scheme", "host", "port", "path", "query", "not text"],
+    ids=["scheme", "host", "path", "query", "not text"],
 )
 def test_a_proof_does_not_cover_another_address(kit, change):
-    """A proof holds for the address that was posted to, and for no other."""
+    """A proof holds for the address that was posted to, and for no other; ports aside, which Twilio may leave out."""
     callback = kit.callback("report", primary(kit))
 
     assert refuses(kit, replace(callback, url=change(callback.url)))
