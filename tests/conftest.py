@@ -202,12 +202,12 @@ class Kit:
 
     Args:
         sender: The type and address of its sender.
-        open: Makes the account in the sandbox and returns the provider's settings.
+        open: Makes the account in the sandbox, with the sender's address, and returns the provider's settings.
         listen: Tells the sandbox where replies and reports of the finished provider go.
     """
 
     sender: tuple[str, str]
-    open: Callable[[Ready, str], Any]
+    open: Callable[[Ready, str, str], Any]
     listen: Callable[[Ready, Made], Any]
 
 
@@ -282,14 +282,14 @@ class Ready:
             more: More members of the request that creates the provider.
         """
         kit = KITS[vendor]
-        settings = await kit.open(self, account)
+        kind, address = sender or kit.sender
+        settings = await kit.open(self, account, address)
         body = {"vendor": vendor, "name": f"{vendor} {account}"} | more
         body["settings"] = settings | more.get("settings", {})
         created = await self.call("POST", "/providers", body)
         assert created.status == 201, created.body
-        made = Made(created.body["id"], vendor, account, body["settings"])
-        kind, made.address = sender or kit.sender
-        added = await self.call("POST", f"/providers/{made.id}/senders", {"type": kind, "address": made.address})
+        made = Made(created.body["id"], vendor, account, body["settings"], address=address)
+        added = await self.call("POST", f"/providers/{made.id}/senders", {"type": kind, "address": address})
         assert added.status == 201, added.body
         made.sender = added.body["id"]
         if finish:
@@ -338,9 +338,9 @@ def acs_keys(account: str) -> list[str]:
     return [base64.b64encode(token_of(account, word).encode()).decode() for word in ("key", "next")]
 
 
-async def _open_acs(ready: Ready, account: str) -> dict[str, str]:
+async def _open_acs(ready: Ready, account: str, address: str) -> dict[str, str]:
     keys = acs_keys(account)
-    await ready.ask("POST", "/acs/resources", {"name": account, "keys": keys})
+    await ready.ask("POST", "/acs/resources", {"name": account, "keys": keys, "numbers": [address]})
     return {"connectionString": f"endpoint={ready.sandbox.base_url}/;accesskey={keys[0]}"}
 
 
@@ -360,7 +360,8 @@ async def _listen_acs(ready: Ready, made: Made) -> None:
         )
 
 
-async def _open_twilio(ready: Ready, account: str) -> dict[str, str]:
+async def _open_twilio(ready: Ready, account: str, address: str) -> dict[str, str]:
+    del address  # Twilio's numbers are added together with where their replies go
     sid, token = f"AC{token_of(account, 'sid')}", token_of(account)
     await ready.ask("POST", "/twilio/accounts", {"sid": sid, "token": token})
     return {"accountSid": sid, "authToken": token, "baseUrl": ready.sandbox.base_url}
