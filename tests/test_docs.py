@@ -1,0 +1,340 @@
+"""The pages for people: their tables come from the code, their commands work, their links lead somewhere.
+
+``python -m tests.test_docs`` writes the tables anew.
+"""
+
+import asyncio
+import inspect
+import json
+import re
+import shlex
+import shutil
+from dataclasses import fields
+from datetime import timedelta
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+
+import dev
+import function_app  # noqa: F401 - registers the operations
+from devhost.keys import Keys
+from devhost.settings import read_local_settings
+from functions.app import DISPATCH_QUEUE, POISON_QUEUE, storage_from
+from functions.gateway.models import RefusalCode
+from functions.gateway.problems import Kind
+from functions.gateway.states import FINAL
+from functions.gateway.timing import Timing
+from functions.settings import APP_SETTINGS, read_settings
+from functions.triggers.api import OPERATIONS, STATUSES, TITLES
+from functions.vendors.contract import Reason, State
+from functions.vendors.registry import vendors
+
+ROOT = Path(__file__).resolve().parent.parent
+PAGES = sorted([ROOT / "README.md", ROOT / "CHANGELOG.md", ROOT / "sandbox" / "README.md", *ROOT.glob("docs/**/*.md")])
+GUIDE = ROOT / "docs" / "api.md"
+SAMPLE = ROOT / "local.settings.sample.json"
+HOST_RUNTIME = {"FUNCTIONS_WORKER_RUNTIME"}
+"""What the sample has for the Functions host alone."""
+
+REFUSALS = {
+    RefusalCode.INVALID_RECIPIENT: "no phone number in E.164, or one that cannot exist",
+    RefusalCode.INVALID_TEXT: "missing, empty, too long for the vendor, or with a character no phone can show",
+    RefusalCode.INVALID_METADATA: "more than 2 KiB of JSON",
+    RefusalCode.SENDER_NOT_ALLOWED: "an alphanumeric sender to a country that does not take them",
+    RefusalCode.OPTED_OUT: "kept for senders that refuse before accepting; today an opt-out shows as `rejected`",
+}
+
+
+# Tables -------------------------------------------------------------------------------------------------------------
+
+
+def table(head, rows):
+    """Return a table in Markdown."""
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join("| " + " | ".join(str(cell).replace("|", "\\|") for cell in line) + " |" for line in lines)
+
+
+def explained(enum):
+    """Return the members of an enum with the docstring behind each."""
+    source = inspect.getsource(enum)
+    return {member: re.search(rf'    {member.name} = .*\n    """(.*?)"""', source, re.DOTALL)[1] for member in enum}
+
+
+def arguments_of(described):
+    """Return what the docstring of a dataclass says of each of its fields."""
+    text = re.sub(r"\n\s{8,}", " ", inspect.getdoc(described).partition("Args:\n")[2].replace("\n    ", "\n"))
+    return dict(line.strip().split(": ", 1) for line in re.sub(r"\n {4,}", " ", text).splitlines() if ": " in line)
+
+
+def seconds(value):
+    """Return a duration in words; counts stay numbers."""
+    if isinstance(value, timedelta):
+        value = value.total_seconds()
+    return f"{value:g} s" if isinstance(value, float) else str(value)
+
+
+def vendor_rows():
+    """Tell of each vendor that exists."""
+    for vendor in vendors().values():
+        told = vendor.description
+        kinds = ", ".join(rule.type.value.replace("_", " ") for rule in told.senders)
+        calls = told.capabilities.recipients_per_call
+        lost = "asked again with the same id" if told.capabilities.replay_window else ""
+        lost = lost or ("read from the vendor's log" if told.capabilities.lookup else "stays unknown")
+        yield [f"[{told.title}]({told.docs})", f"`{told.name}`", kinds, calls, lost]
+
+
+TABLES = {
+    "vendors": lambda: table(
+        ["vendor", "in the API", "senders", "recipients a call", "after a lost answer"], vendor_rows()
+    ),
+    "app settings": lambda: table(
+        ["setting", "if not set", "what"],
+        [[f"`{one.name}`", f"`{one.default}`" if one.default is not None else "", one.help] for one in APP_SETTINGS],
+    ),
+    "states": lambda: table(
+        ["state", "means", "final"],
+        [[f"`{state}`", text, "yes" if state in FINAL else "no"] for state, text in explained(State).items()],
+    ),
+    "reasons": lambda: table(
+        ["reason", "means"], [[f"`{reason}`", text] for reason, text in explained(Reason).items()]
+    ),
+    "problems": lambda: table(
+        ["status", "`type` ends in", "title"],
+        [[STATUSES[kind], f"`{kind}`", TITLES[kind]] for kind in sorted(Kind, key=lambda kind: (STATUSES[kind], kind))],
+    ),
+    "refusal codes": lambda: table(["code", "when"], [[f"`{code}`", REFUSALS[code]] for code in RefusalCode]),
+    "callback authentication": lambda: table(
+        ["vendor", "how a callback proves itself"],
+        [
+            [vendor.description.title, vendor.description.capabilities.callback_authentication]
+            for vendor in vendors().values()
+        ],
+    ),
+    "timing": lambda: table(
+        ["wait", "is", "what for"],
+        [[f"`{field.name}`", seconds(field.default), arguments_of(Timing)[field.name]] for field in fields(Timing)],
+    ),
+}
+MARKED = re.compile(r"<!-- table: (?P<name>[^>]+?) -->\n(?P<text>.*?)<!-- end -->", re.DOTALL)
+
+
+def renewed(text):
+    """Return a page with all its tables written anew."""
+    return MARKED.sub(lambda found: f"<!-- table: {found['name']} -->\n{TABLES[found['name']]()}\n<!-- end -->", text)
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_tables_say_what_the_code_says(name):
+    """Each table that comes from the code stands in one page as the code has it now."""
+    found = [
+        mark["text"].strip() for page in PAGES for mark in MARKED.finditer(page.read_text()) if mark["name"] == name
+    ]
+    assert found == [TABLES[name]()], "python -m tests.test_docs writes the tables anew"
+
+
+def cells(page, heading):
+    """Return the rows of the first table behind a heading, without their code marks."""
+    lines = page.read_text().partition(heading)[2].splitlines()
+    start = next(place for place, line in enumerate(lines) if line.startswith("|"))
+    rows = []
+    for line in lines[start + 2 :]:
+        if not line.startswith("|"):
+            break
+        rows.append([cell.strip() for cell in line.strip("|").split(" | ")])
+    return rows
+
+
+def leaves(document, path=""):
+    """Return the values of a JSON document by dotted path."""
+    if isinstance(document, dict):
+        return {name: value for key in document for name, value in leaves(document[key], f"{path}.{key}").items()}
+    return {path.lstrip("."): document}
+
+
+def test_every_value_of_host_json_has_a_reason():
+    """The page explains each value of host.json, as it is, and none that is not there."""
+    rows = cells(ROOT / "docs" / "settings.md", "## host.json")
+    assert {row[0]: row[1] for row in rows} == {
+        f"`{name}`": f"`{value}`" for name, value in leaves(json.loads((ROOT / "host.json").read_text())).items()
+    }
+    assert all(len(row[2]) > 10 for row in rows)
+
+
+def test_every_table_of_the_store_is_described():
+    """The page on architecture names each table and queue that the code uses, and no other."""
+    used = {
+        found[1]
+        for file in (ROOT / "functions" / "gateway").glob("*.py")
+        for found in re.finditer(r'^\w*TABLE = "(\w+)"', file.read_text(), re.MULTILINE)
+    }
+    page = ROOT / "docs" / "architecture.md"
+    assert {row[0].strip("`") for row in cells(page, "## Data")} == used
+    assert f"`{DISPATCH_QUEUE}`" in page.read_text()
+    assert f"`{POISON_QUEUE}`" in page.read_text()
+
+
+def test_every_word_of_the_time_line_is_described():
+    """The guide explains each word that a time line can say, and no other."""
+    story = (ROOT / "functions" / "gateway" / "story.py").read_text()
+    said = set(re.findall(r'what="(\w+)"', story)) | set(re.findall(r'what = "(\w+)" if .* else "(\w+)"', story)[0])
+    assert {row[0].strip("`") for row in cells(GUIDE, "### The time line")} == said
+
+
+# Settings -----------------------------------------------------------------------------------------------------------
+
+
+def test_the_sample_has_every_setting_and_is_usable(tmp_path):
+    """The sample names every app setting, the gateway takes it as it is, and opens the storage it names."""
+    values, port = read_local_settings(SAMPLE)
+    assert set(values) - HOST_RUNTIME == {setting.name for setting in APP_SETTINGS}
+    settings = read_settings(values | {"SMS_EMBEDDED_PATH": str(tmp_path / "secrets.db")})
+    assert settings.public_url == f"http://127.0.0.1:{port}"
+    assert settings.allow_local_vendors
+
+    async def open_and_close():
+        storage = storage_from(settings)
+        await storage.close()
+
+    asyncio.run(open_and_close())
+    assert (tmp_path / "secrets.db").exists()
+
+
+# Links and commands -------------------------------------------------------------------------------------------------
+
+
+def slug(heading):
+    """Return the anchor that GitHub gives a heading."""
+    return re.sub(r"[^\w\- ]", "", heading.strip().lower()).replace(" ", "-")
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
+def test_links_lead_somewhere(page):
+    """Every relative link names a file or folder that is there, and every anchor a heading in it."""
+    for target in re.findall(r"\]\(([^)\s]+)\)", page.read_text()):
+        if urlsplit(target).scheme:
+            assert target.startswith("https://"), target
+            continue
+        path, _, anchor = target.partition("#")
+        file = (page.parent / path).resolve() if path else page
+        assert file.exists(), f"{page.name} links to {target}"
+        assert file.is_relative_to(ROOT)
+        if anchor:
+            headings = {slug(found) for found in re.findall(r"^#+ (.*)$", file.read_text(), re.MULTILINE)}
+            assert anchor in headings, f"{page.name} links to {target}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
+def test_files_that_pages_speak_of_are_there(page):
+    """Every path in code marks that begins with one of our folders exists, but for the vendor that is made up."""
+    for path in re.findall(r"`((?:functions|sandbox|tests|devhost|docs)/[\w./-]+)`", page.read_text()):
+        assert "example" in path or (ROOT / path).exists(), f"{page.name} speaks of {path}"
+
+
+def test_commands_exist():
+    """Every command of dev.py that a page names is one, and every option of `run` is in its help."""
+    named = [
+        found.split()
+        for page in PAGES
+        for found in re.findall(r"python3 dev\.py ([a-z]+(?: [\w./-]+)*)", page.read_text())
+    ]
+    assert named
+    options = (ROOT / "devhost" / "demo" / "__main__.py").read_text()
+    for command, *rest in named:
+        assert command in dev.COMMANDS
+        for word in rest:
+            if command == "run":
+                assert f'"{word}"' in options
+            if command == "test":
+                assert (ROOT / word).exists(), word
+
+
+def curls(page):
+    """Return the curl commands of a page as lists of words."""
+    for block in re.findall(r"```sh\n(.*?)```", page.read_text(), re.DOTALL):
+        for line in block.replace("\\\n", " ").splitlines():
+            if line.startswith("curl "):
+                yield shlex.split(line)
+
+
+def operation_of(words):
+    """Return the operation that a curl command calls, and the body it sends."""
+    url = next(word for word in words if "/api/" in word)
+    body = words[words.index("-d") + 1] if "-d" in words else None
+    method = words[words.index("-X") + 1] if "-X" in words else ("POST" if body else "GET")
+    route = urlsplit(url).path.removeprefix("/api/")
+    for one in OPERATIONS:
+        if one.method == method and re.fullmatch(re.sub(r"{\w+}", "[^/]+", one.route), route):
+            return one, body
+    raise AssertionError(f"no operation fits {method} {route}")
+
+
+def test_curls_of_the_readme_fit_the_api():
+    """Each curl of the README calls an operation that exists with a body that it takes."""
+    found = [operation_of(words) for words in curls(ROOT / "README.md")]
+    assert [one.name for one, _ in found] == ["send_messages", "list_messages"]
+    for one, body in found:
+        if body is not None:
+            one.body.model_validate_json(body)
+
+
+@pytest.mark.skipif(
+    not (shutil.which("bash") and shutil.which("curl")), reason="needs bash and curl, as the guide does"
+)
+async def test_the_guide_works_from_beginning_to_end(gateway, sandbox, tmp_path):
+    """The guide's commands, run as they stand one after another, end with every message of theirs delivered."""
+    kept = tmp_path / ".data" / "demo" / "keys.json"
+    Keys(gateway.keys.master, gateway.keys.host, gateway.keys.functions, gateway.keys.system, kept).save()
+    script = "\n".join(re.findall(r"```sh\n(.*?)```", GUIDE.read_text(), re.DOTALL))
+    for there, here in {
+        "http://127.0.0.1:7071": gateway.url,
+        "http://127.0.0.1:7072": sandbox.base_url,
+        "sleep 2": "sleep 0.5",
+    }.items():
+        assert there in script
+        script = script.replace(there, here)
+    process = await asyncio.create_subprocess_exec(
+        "bash",
+        "-euo",
+        "pipefail",
+        "-c",
+        script,
+        cwd=tmp_path,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    said, errors = await asyncio.wait_for(process.communicate(), 30)
+    assert (process.returncode, errors.decode()) == (0, ""), said.decode()
+    assert '"ok":false' not in said.decode()
+    assert '"status":"delivered"' in said.decode()
+    async with asyncio.timeout(10):
+        while {"queued", "sent"} & {item["status"] for item in (await gateway.call("GET", "/messages")).body["items"]}:
+            await asyncio.sleep(0.05)
+    listed = (await gateway.call("GET", "/messages")).body["items"]
+    assert sorted((item["to"], item["status"]) for item in listed) == [
+        ("+14255550123", "delivered"),
+        ("+14255550123", "delivered"),
+        ("+14255550125", "delivered"),
+        ("+14255550126", "delivered"),
+        ("+14255550160", "undelivered"),
+    ]
+
+
+# Adding a vendor ----------------------------------------------------------------------------------------------------
+
+
+def test_every_vendor_has_the_files_that_the_guide_names():
+    """Each vendor has the parts that the page on adding one lists, so a newcomer can look at two whole examples."""
+    rows = cells(ROOT / "docs" / "adding-a-vendor.md", "# Adding a vendor")
+    places = [row[0].strip("`") for row in rows]
+    assert len(places) == 4
+    for name in vendors():
+        for place in places:
+            path = ROOT / place.replace("example", name)
+            assert path.exists() or path.with_suffix(".py").exists(), path
+
+
+if __name__ == "__main__":
+    for page in PAGES:
+        page.write_text(renewed(page.read_text()))
