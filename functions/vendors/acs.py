@@ -8,6 +8,7 @@ https://aka.ms/acs-retirement-and-breaking-changes-guide.
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
 import re
 import uuid
@@ -181,7 +182,7 @@ ITEM_TEXTS: tuple[tuple[str, Reason], ...] = (
 
 REPEATABILITY = uuid.UUID("b1d7c3f6-5a55-5b5c-9d8e-6a4c4f6f2d10")
 _DETAIL_LENGTH = 300
-_ACCEPTED, _HTTP_SERVER_ERROR = 202, 500
+_ACCEPTED, _HTTP_ERROR, _HTTP_SERVER_ERROR = 202, 400, 500
 
 _call: ContextVar[SendCall] = ContextVar("call")
 
@@ -229,6 +230,13 @@ def _endpoint_and_key(settings: Mapping[str, str]) -> tuple[str, str]:
     return parts.get("endpoint", "").rstrip("/"), parts.get("accesskey", "")
 
 
+def _is_base64(text: str) -> bool:
+    try:
+        return bool(base64.b64decode(text, validate=True))
+    except ValueError:
+        return False
+
+
 def _client(account: Account, http: Http) -> SmsClient:
     endpoint, key = _endpoint_and_key(account.settings)
 
@@ -265,7 +273,7 @@ class Acs(Vendor):
         for name in ("connectionString", "connectionStringSecondary"):
             if text := settings.get(name):
                 endpoint, key = _endpoint_and_key({"connectionString": text})
-                if not endpoint or not re.fullmatch(r"[A-Za-z0-9+/]+={0,2}", key):
+                if not endpoint or not _is_base64(key):
                     raise SettingError(
                         name, "Give it as endpoint=https://…/;accesskey=… just as the Keys page shows it."
                     )
@@ -407,8 +415,8 @@ def _outcome(result: Any) -> Outcome:
     status, detail = int(result.http_status_code or 0), str(result.error_message or "")[:_DETAIL_LENGTH]
     if result.successful and result.message_id:
         return Accepted(str(result.message_id))
-    if result.successful:
-        return Unknown("The item was accepted without a message id.", str(status))
+    if status < _HTTP_ERROR:
+        return Unknown("The item names neither a message id nor an error.", str(status))
     if status >= _HTTP_SERVER_ERROR:
         # An item's own 5xx may be repeated with the same repeatability id, so it counts as not sent.
         return Refused(Reason.TEMPORARY, Retry.LATER, None, str(status), detail)
