@@ -172,12 +172,12 @@ def test_a_port_is_a_number_in_range(wrong, capsys):
     assert f"{wrong!r} is no port; give a number from 0 to 65535" in capsys.readouterr().err
 
 
-async def told(gateway, sandbox, kit, *, seconds=40.0):
+async def told(gateway, sandbox, kit, *, patience=20.0):
     """Set one vendor up, tell its story, and return it."""
     api = Api(gateway.session, f"{gateway.url}/api", gateway.keys.host["default"])
     people, screen = People(gateway.session, sandbox.base_url), Screen(io.StringIO(), {})
     await SettingUp(api, people, screen, gateway.keys.master, gateway.events_url).set_up(kit, kit.vendor)
-    story = Story(kit, api, people, screen, "1A2B3C", Deadline(seconds))
+    story = Story(kit, api, people, screen, "1A2B3C", Deadline(60.0, patience))
     await story.tell()
     return story
 
@@ -208,7 +208,7 @@ async def test_the_story_is_true_and_tells_what_the_vendor_did_otherwise(gateway
 async def test_lost_reports_are_failures(gateway, sandbox, kit):
     """A vendor whose reports are lost leaves every group of messages named as not delivered."""
     await set_faults(gateway, sandbox, kit.vendor, callback_drop=1.0)
-    story = await told(gateway, sandbox, kit, seconds=1.6)
+    story = await told(gateway, sandbox, kit, patience=0.4)
     said = "\n".join(story.failures)
     for subject in ("one: 1 of 1", "bulk: 20 of 20", "personal: 10 of 10"):
         assert f"{kit.vendor}, {subject} not delivered" in said
@@ -220,7 +220,7 @@ async def test_replies_that_do_not_come_back_are_failures(gateway, sandbox):
     kit = kits()["twilio"]
     nowhere = "http://127.0.0.1:9/inbound"
     deaf = replace(kit, wiring=lambda secret, given: kit.wiring(secret, replace(given, inbound=nowhere)))
-    story = await told(gateway, sandbox, deaf, seconds=1.6)
+    story = await told(gateway, sandbox, deaf, patience=1.5)
     said = "\n".join(story.failures)
     assert "reply: received 0 times instead of once" in said
     assert "stop: +14255550124 is not on the opt-out list" in said

@@ -18,6 +18,7 @@ import pytest
 
 import dev
 import function_app  # noqa: F401 - registers the operations
+from devhost.demo.__main__ import first_message
 from devhost.keys import Keys
 from devhost.settings import read_local_settings
 from functions.app import DISPATCH_QUEUE, POISON_QUEUE, storage_from
@@ -42,7 +43,7 @@ REFUSALS = {
     RefusalCode.INVALID_TEXT: "missing, empty, too long for the vendor, or with a character no phone can show",
     RefusalCode.INVALID_METADATA: "more than 2 KiB of JSON",
     RefusalCode.SENDER_NOT_ALLOWED: "an alphanumeric sender to a country that does not take them",
-    RefusalCode.OPTED_OUT: "kept for senders that refuse before accepting; today an opt-out shows as `rejected`",
+    RefusalCode.OPTED_OUT: "not given at present: opt-outs are checked later, and show as the state `rejected`",
 }
 
 
@@ -271,12 +272,12 @@ def operation_of(words):
 
 
 def test_curls_of_the_readme_fit_the_api():
-    """Each curl of the README calls an operation that exists with a body that it takes."""
+    """Each curl of the README calls an operation that exists, with the body that the demo prints too."""
     found = [operation_of(words) for words in curls(ROOT / "README.md")]
-    assert [one.name for one, _ in found] == ["send_messages", "list_messages"]
-    for one, body in found:
-        if body is not None:
-            one.body.model_validate_json(body)
+    (sending, body), (listing, nothing) = found
+    assert (sending.name, listing.name, nothing) == ("send_messages", "list_messages", None)
+    sending.body.model_validate_json(body)
+    assert json.loads(body) == first_message()
 
 
 @pytest.mark.skipif(

@@ -271,10 +271,15 @@ async def tell(options: Options, gateway: Gateway, api: Api, people: People, scr
     return failures + await leftovers.see_through()
 
 
+def first_message() -> dict[str, str]:
+    """Return the request that a newcomer is invited to send first."""
+    kit = next(iter(kits().values()))
+    return {"from": kit.sender, "to": kit.person(FRIEND), "text": "Hello from the gateway"}
+
+
 def invite(screen: Screen, api: Api, people: People, folder: Folder) -> None:
     """Say where everything is and what to try."""
-    kit = next(iter(kits().values()))
-    body = json.dumps({"from": kit.sender, "to": kit.person(FRIEND), "text": "Hello from the gateway"})
+    body = json.dumps(first_message())
     key = f"x-functions-key: {api.key}"
     screen.heading("It stays up until Ctrl-C")
     for name, value in {

@@ -47,16 +47,19 @@ class Deadline:
 
     Args:
         seconds: For all of it.
+        patience: Seconds for any one thing; a quarter of all if left out.
         clock: Seconds that only ever rise.
     """
 
-    def __init__(self, seconds: float, clock: Callable[[], float] = time.monotonic) -> None:
-        self._patience = seconds / 4
+    def __init__(
+        self, seconds: float, patience: float | None = None, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._patience = seconds / 4 if patience is None else patience
         self._clock = clock
         self._end = clock() + seconds
 
     async def wait_for(self, look: Callable[[], Awaitable[T]], done: Callable[[T], bool]) -> T:
-        """Look until it is done, or until a quarter of the time or all of it is up; return what was seen last."""
+        """Look until it is done, or the time for one thing or for all is up; return what was seen last."""
         end = min(self._end, self._clock() + self._patience)
         while True:
             seen = await look()
