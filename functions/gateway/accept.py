@@ -306,7 +306,8 @@ def _check(message: Wanted, origin: Origin) -> tuple[Item | Refusal, list[str]]:
         return Refusal(code=RefusalCode.INVALID_TEXT, field=field, detail=problem), []
     if message.metadata is not None and len(orjson.dumps(message.metadata)) > MAX_METADATA_BYTES:
         detail = f"Metadata is at most {MAX_METADATA_BYTES} bytes of JSON."
-        return Refusal(code=RefusalCode.INVALID_METADATA, field=f"{message.pointer}/metadata", detail=detail), []
+        field = f"{message.pointer}/metadata" if message.pointer.startswith("/messages") else "/metadata"
+        return Refusal(code=RefusalCode.INVALID_METADATA, field=field, detail=detail), []
     item = Item(
         recipient.number,
         message.text or "",

@@ -254,7 +254,10 @@ def _read_body(model: type[BaseModel], raw: bytes, headers: Mapping[str, str]) -
         if found[0]["type"] == "json_invalid":
             raise ProblemError(Kind.MALFORMED, f"The body is not valid JSON: {found[0]['msg']}.") from None
         document = from_json(raw)
-        raise _misfit(found, [_pointer(document, item["loc"], item["type"]) for item in found]) from None
+        pointed = [(_pointer(document, item["loc"], item["type"]), item) for item in found]
+        # Of a union every branch complains; the one that got furthest into the value is the one that was meant.
+        deepest = [one for one in pointed if not any(other.startswith(f"{one[0]}/") for other, _ in pointed)]
+        raise _misfit([item for _, item in deepest], [pointer for pointer, _ in deepest]) from None
 
 
 def _validated_query(given: Mapping[str, str], model: type[BaseModel]) -> BaseModel:
