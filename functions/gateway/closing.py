@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from functions.gateway.facts import SUMMARY, TABLE, Facts
+from functions.gateway.consent import Entry, OptOuts
+from functions.gateway.facts import OUR_OWN, SUMMARY, TABLE, Facts
 from functions.gateway.index import BatchIndex
 from functions.gateway.messagelog import MessageLog, summarise
 from functions.gateway.models import MessageSummary
 from functions.storage.ports import Row, StaleError, Tables
-from functions.vendors.contract import State
+from functions.vendors.contract import Reason, Refused, State
 
 _OPEN = frozenset({State.QUEUED, State.SENT})
 
@@ -21,10 +22,11 @@ _OPEN = frozenset({State.QUEUED, State.SENT})
 class Closer:
     """Closes batches."""
 
-    def __init__(self, tables: Tables, index: BatchIndex, messages: MessageLog) -> None:
+    def __init__(self, tables: Tables, index: BatchIndex, messages: MessageLog, opt_outs: OptOuts) -> None:
         self._tables = tables
         self._index = index
         self._messages = messages
+        self._opt_outs = opt_outs
 
     async def is_closed(self, batch: str) -> bool:
         """Tell whether a batch was summed up."""
@@ -41,6 +43,7 @@ class Closer:
             if entry is None:
                 return
             messages = final_messages(facts)
+            await self._note_opt_outs(facts, messages)
             if entry.messages is not None and list(entry.messages) == messages:
                 return
             try:
@@ -48,6 +51,22 @@ class Closer:
             except StaleError:
                 continue
             return
+
+    async def _note_opt_outs(self, facts: Facts, messages: list[MessageSummary]) -> None:
+        """Make sure that whoever the vendor called opted out is on the list, whatever was lost when it said so."""
+        for place, message in enumerate(messages):
+            if message.reason is Reason.OPTED_OUT and _said_by_the_vendor(facts, place):
+                await self._opt_outs.record(
+                    Entry(message.to, message.sender, opted_out=True, at=facts.batch.created, source="vendor")
+                )
+
+
+def _said_by_the_vendor(facts: Facts, place: int) -> bool:
+    outcomes = [(attempt.outcomes or {}).get(place) for attempt in facts.attempts]
+    return any(report.reason is Reason.OPTED_OUT for report in facts.reports_of.get(place, ())) or any(
+        isinstance(outcome, Refused) and outcome.reason is Reason.OPTED_OUT and outcome.code != OUR_OWN
+        for outcome in outcomes
+    )
 
 
 def final_messages(facts: Facts) -> list[MessageSummary]:

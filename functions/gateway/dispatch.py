@@ -11,6 +11,7 @@ import asyncio
 import logging
 import traceback
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
@@ -18,7 +19,7 @@ from functions.gateway import envelope
 from functions.gateway.clock import Clock, message_id
 from functions.gateway.consent import Entry, OptOuts
 from functions.gateway.directory import FRESH_FOR, Directory, ProviderRecord
-from functions.gateway.facts import TABLE, Attempt, Batch, Facts, outcome_row, read_facts, sending_row
+from functions.gateway.facts import OUR_OWN, TABLE, Attempt, Batch, Facts, outcome_row, read_facts, sending_row
 from functions.gateway.messagelog import MessageLog
 from functions.gateway.models import ProviderState
 from functions.gateway.problems import ProblemError
@@ -41,8 +42,11 @@ from functions.vendors.contract import (
 log = logging.getLogger("sms.dispatch")
 
 _DIED = Unknown("The worker ended before it wrote what the vendor answered.")
-_LEFT_OVER = Refused(Reason.TEMPORARY, Retry.LATER, detail="Not begun: the attempt's time was up.")
-_OPTED_OUT = Refused(Reason.OPTED_OUT, detail="On the gateway's opt-out list.")
+_LEFT_OVER = Refused(Reason.TEMPORARY, Retry.LATER, code=OUR_OWN, detail="Not begun: the attempt's time was up.")
+_NOT_BEGUN = Refused(
+    Reason.TEMPORARY, Retry.LATER, code=OUR_OWN, detail="Not begun: the gateway's own store did not answer."
+)
+_OPTED_OUT = Refused(Reason.OPTED_OUT, code=OUR_OWN, detail="On the gateway's opt-out list.")
 _EXPIRED = Refused(Reason.EXPIRED, detail="Its validity period ended before it could be sent.")
 
 
@@ -102,9 +106,9 @@ class Dispatcher:
             if attempt is None:
                 return
             outcomes = await self._carry_out(facts, attempt, step, vendor)
+            await self._note_opt_outs(facts.batch, outcomes)
             ended = self._clock()
             await self._write(facts.batch.id, attempt, outcomes, ended)
-            await self._note_opt_outs(facts.batch, outcomes, ended)
             done = replace(attempt, outcomes=outcomes, ended=ended)
             after = replace(facts, attempts=(*facts.attempts, done))
             step = plan(after, self._clock(), rules)
@@ -139,10 +143,15 @@ class Dispatcher:
 
     async def _carry_out(self, facts: Facts, attempt: Attempt, step: Plan, vendor: Vendor) -> dict[int, Outcome]:
         batch = facts.batch
+        try:
+            accounts = await self._accounts(batch)
+            await self._opt_outs.refresh()
+        except StorageError:
+            return dict.fromkeys(attempt.indices, _NOT_BEGUN)
         context = _Context(
             batch=batch,
             vendor=vendor,
-            accounts=await self._accounts(batch),
+            accounts=accounts,
             report_url=f"{self._public_url}/api/callbacks/{batch.vendor}/{batch.provider}/report",
             deadline=lease_end(attempt) - timedelta(seconds=self._http.timeout + self._timing.margin),
         )
@@ -152,19 +161,16 @@ class Dispatcher:
             return dict.fromkeys(attempt.indices, Unknown(gone.detail) if attempt.lookup else gone)
         if attempt.lookup:
             return await self._look_up(facts, attempt, step, context)
-        outcomes, remaining = self._refusals_of_our_own(batch, attempt)
-        await self._opt_outs.refresh()
-        for index in list(remaining):
-            if self._opt_outs.blocked(batch.items[index].to, batch.sender.address):
-                outcomes[index] = _OPTED_OUT
-                remaining.remove(index)
+        if batch.expires is not None and attempt.started >= batch.expires:
+            return dict.fromkeys(attempt.indices, _EXPIRED)
+        outcomes: dict[int, Outcome] = {}
         limit = asyncio.Semaphore(vendor.description.capabilities.calls_at_once)
 
         async def one(indices: Sequence[int], first: datetime) -> Mapping[int, Outcome]:
             async with limit:
                 return await self._call(context, indices, first)
 
-        calls = [one(indices, first) for first, indices in _calls(batch, remaining, step, vendor, attempt.started)]
+        calls = [one(indices, first) for first, indices in _calls(facts, attempt, step, vendor)]
         for answered in await asyncio.gather(*calls):
             outcomes |= answered
         return outcomes
@@ -178,16 +184,10 @@ class Dispatcher:
             return ()
         return await self._directory.accounts(provider)
 
-    def _refusals_of_our_own(self, batch: Batch, attempt: Attempt) -> tuple[dict[int, Outcome], list[int]]:
-        """Refuse all that has expired; return the refusals and what is left."""
-        if batch.expires is not None and attempt.started >= batch.expires:
-            return dict.fromkeys(attempt.indices, _EXPIRED), []
-        return {}, list(attempt.indices)
-
     async def _call(self, context: _Context, indices: Sequence[int], first: datetime) -> Mapping[int, Outcome]:
         """Make one vendor call, with the next valid credentials when the vendor refuses the first."""
         batch = context.batch
-        # Read again just before the call: a STOP may have come while earlier calls of this batch were made.
+        # Last thing before the call: a STOP may have come while earlier calls of this batch were made.
         blocked = [i for i in indices if self._opt_outs.blocked(batch.items[i].to, batch.sender.address)]
         outcomes: dict[int, Outcome] = dict.fromkeys(blocked, _OPTED_OUT)
         indices = [index for index in indices if index not in outcomes]
@@ -215,12 +215,17 @@ class Dispatcher:
                 first = step.lookup[index]
                 known = await self._messages.vendor_ids(facts.batch.items[index].to, since=first, batch=facts.batch.id)
                 call = _send_call(context, [index], first, self._clock())
-                try:
-                    found = await context.vendor.lookup(context.accounts[0], call, known, self._http)
-                except Exception as error:  # noqa: BLE001 - an adapter's fault must not lose the batch
-                    _log_failure(facts.batch.vendor, error)
-                    found = {}
-                return index, found.get(call.messages[0].id, Unknown("The vendor's log could not be read."))
+                outcome: Outcome = Unknown("The vendor's log could not be read.")
+                for account in context.accounts:
+                    try:
+                        found = await context.vendor.lookup(account, call, known, self._http)
+                    except Exception as error:  # noqa: BLE001 - an adapter's fault must not lose the batch
+                        _log_failure(facts.batch.vendor, error)
+                        continue
+                    outcome = found.get(call.messages[0].id, outcome)
+                    if not isinstance(outcome, Unknown):
+                        break
+                return index, outcome
 
         return dict(await asyncio.gather(*(one(index) for index in attempt.indices)))
 
@@ -246,24 +251,23 @@ class Dispatcher:
                 await self._tables.insert(TABLE, [outcome_row(batch, number, outcomes, ended)])
                 return
 
-    async def _note_opt_outs(self, batch: Batch, outcomes: Mapping[int, Outcome], at: datetime) -> None:
-        """Keep the opt-outs that the vendor told us of by refusing."""
+    async def _note_opt_outs(self, batch: Batch, outcomes: Mapping[int, Outcome]) -> None:
+        """Keep the opt-outs that the vendor told us of by refusing; what the store misses now, closing makes good."""
+        at = self._clock()
         for index, outcome in outcomes.items():
             if isinstance(outcome, Refused) and outcome.reason is Reason.OPTED_OUT and outcome is not _OPTED_OUT:
-                await self._opt_outs.record(
-                    Entry(batch.items[index].to, batch.sender.address, opted_out=True, at=at, source="vendor")
-                )
+                entry = Entry(batch.items[index].to, batch.sender.address, opted_out=True, at=at, source="vendor")
+                with suppress(StorageError):
+                    await self._opt_outs.record(entry)
 
 
-def _calls(
-    batch: Batch, indices: Sequence[int], step: Plan, vendor: Vendor, now: datetime
-) -> list[tuple[datetime, list[int]]]:
+def _calls(facts: Facts, attempt: Attempt, step: Plan, vendor: Vendor) -> list[tuple[datetime, list[int]]]:
     """Group messages into vendor calls: of one text where the vendor wants that, and of one first try."""
     capabilities = vendor.description.capabilities
     groups: dict[tuple[str, datetime], list[int]] = {}
-    for index in indices:
-        text = batch.items[index].text if capabilities.one_text_per_call else ""
-        groups.setdefault((text, step.send[index] or now), []).append(index)
+    for index in attempt.indices:
+        text = facts.batch.items[index].text if capabilities.one_text_per_call else ""
+        groups.setdefault((text, step.send[index] or attempt.started), []).append(index)
     size = capabilities.recipients_per_call
     return [(first, group[at : at + size]) for (_, first), group in groups.items() for at in range(0, len(group), size)]
 

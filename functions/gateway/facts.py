@@ -42,6 +42,9 @@ MAX_BATCH = 100
 MAX_BATCH_BYTES = 700_000
 """Text and metadata of a batch before compression, so that its row fits into 1 MiB even if nothing compresses."""
 
+OUR_OWN = "gateway"
+"""Stands where a vendor's code would, on a refusal that the gateway decided itself."""
+
 _RAW_LENGTH = 16_000
 
 

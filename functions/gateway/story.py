@@ -6,7 +6,7 @@ import hashlib
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
-from functions.gateway.facts import Attempt, Facts, Report
+from functions.gateway.facts import OUR_OWN, Attempt, Facts, Report
 from functions.gateway.models import TimelineEntry
 from functions.gateway.states import FINAL, advance
 from functions.gateway.timing import Timing
@@ -84,7 +84,9 @@ def tries(facts: Facts, index: int) -> Tries:
         if isinstance(outcome, Accepted) or (
             isinstance(outcome, Refused) and (attempt.lookup or first == attempt.started)
         ):
-            so_far = Tries(so_far.count + (not attempt.lookup), outcome, attempt)
+            # What the gateway put off itself never reached the vendor, so it uses up no try.
+            offered = not attempt.lookup and not (isinstance(outcome, Refused) and outcome.code == OUR_OWN)
+            so_far = Tries(so_far.count + offered, outcome, attempt)
         else:
             so_far = Tries(so_far.count + 1, outcome, attempt, first, so_far.lookups)
     return so_far

@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from functions.gateway.facts import (
+    OUR_OWN,
     Attempt,
     Batch,
     Facts,
@@ -49,6 +50,7 @@ BATCH = Batch(
     items=(Item("+14255550101", "Hi", 1, "GSM-7", "ref", {"a": 1}), Item("+14255550102", "Ho", 1, "GSM-7")),
 )
 LATER = Refused(Reason.THROTTLED, Retry.LATER, code="429")
+PUT_OFF = Refused(Reason.TEMPORARY, Retry.LATER, code=OUR_OWN)
 NO_ANSWER = Unknown("No answer within 20 s.")
 REPLAYS = Rules(timedelta(minutes=5), lookup=False, timing=Timing(), seed="x")
 LOOKS_UP = Rules(timedelta(0), lookup=True, timing=Timing(), seed="x")
@@ -116,6 +118,7 @@ def test_without_an_accepted_row_there_is_no_batch() -> None:
         ((attempt(1, NO_ANSWER), attempt(2, NO_ANSWER, started=9, lookup=True)), State.UNKNOWN, Reason.NO_ANSWER),
         ((attempt(1, NO_ANSWER), attempt(2, Accepted("V1"), started=9, lookup=True)), State.SENT, None),
         (tuple(attempt(n, LATER, started=n * 9) for n in range(1, MAX_ATTEMPTS + 1)), State.FAILED, Reason.THROTTLED),
+        (tuple(attempt(n, PUT_OFF, started=n * 9) for n in range(1, MAX_ATTEMPTS + 1)), State.QUEUED, None),
     ],
 )
 def test_state_from_attempts(attempts: tuple[Attempt, ...], state: State, reason: Reason | None) -> None:
