@@ -118,8 +118,6 @@ def _path_parts(path: str) -> list[str]:
 
 
 def _match_segment(segment: Segment, part: str, values: dict[str, str]) -> bool:
-    if not part:
-        return False
     for pattern in _patterns(segment):
         found = re.fullmatch(pattern, part, re.IGNORECASE | re.DOTALL)
         if found is None:

@@ -134,15 +134,15 @@ class TimerListener:
         status, past_due = await self._first_status()
         if past_due:
             log.warning("timer %s missed its time while the host was down and runs now", self.function.name)
-            status = await self._fire(status, past_due=True, scheduled=False)
+            status = await self._fire(status, past_due=True)
         elif self.function.trigger.get("runOnStartup"):
-            status = await self._fire(status, past_due=False, scheduled=False)
+            status = await self._fire(status, past_due=False)
         while not self._stopping.is_set():
             wait = status.next - self._clock.now()
             if wait > 0:
                 await first_of(self._clock.sleep(wait), self._stopping.wait())
             else:
-                status = await self._fire(status, past_due=False, scheduled=True)
+                status = await self._fire(status, past_due=False)
 
     async def _first_status(self) -> tuple[Status, bool]:
         now = self._clock.now()
@@ -159,14 +159,12 @@ class TimerListener:
             return changed, False
         return known, now > known.next
 
-    async def _fire(self, status: Status, *, past_due: bool, scheduled: bool) -> Status:
+    async def _fire(self, status: Status, *, past_due: bool) -> Status:
         if self._stopping.is_set():
             return status
         started = self._clock.now()
         await self._run_with_retries(self._call(status, past_due=past_due))
-        # A timer may fire a moment early; counting from its own time keeps it from firing twice.
-        last = max(started, status.next) if scheduled else started
-        following = Status(last, self._schedule.next_after(last), last)
+        following = Status(started, self._schedule.next_after(started), started)
         await self._remember(following)
         return following
 

@@ -61,6 +61,19 @@ async def test_headers_arrive_in_lower_case_and_joined(serve, client):
     assert all(name == name.lower() for name in got)
 
 
+async def test_headers_that_differ_in_case_are_joined(serve):
+    """Two spellings of one header are one header."""
+    host = await serve(app_with(("echo", echo)))
+    reader, writer = await asyncio.open_connection("127.0.0.1", host.port)
+    writer.write(b"GET /api/echo HTTP/1.1\r\nHost: x\r\nX-MANY: a\r\nx-many: b\r\nConnection: close\r\n\r\n")
+
+    answer = await reader.read()
+    writer.close()
+    await writer.wait_closed()
+
+    assert json.loads(answer.partition(b"\r\n\r\n")[2])["headers"]["x-many"] == "a,b"
+
+
 async def test_query_is_joined_and_loses_empty_values(serve, client):
     """Repeated parameters are joined whatever their case, empty ones are dropped, escapes are decoded."""
     host = await serve(app_with(("echo", echo)))
@@ -143,14 +156,15 @@ async def test_context(serve, client):
         host.url + "/api/traced",
         headers={"traceparent": f"00-{trace_id}-b7ad6b7169203331-01", "tracestate": "a=b"},
     )
-    await status(client, "GET", host.url + "/api/traced", headers={"traceparent": "rubbish"})
+    for rubbish in ("rubbish", f"00-{trace_id}-short-01", f"{trace_id}-{trace_id}"):
+        await status(client, "GET", host.url + "/api/traced", headers={"traceparent": rubbish})
 
-    first, second = contexts
+    first, second, *others = contexts
     version, trace, span, flags = first.trace_context.trace_parent.split("-")
     assert (version, trace, flags) == ("00", trace_id, "01")
     assert span != "b7ad6b7169203331"
     assert first.trace_context.trace_state == "a=b"
-    assert trace_id not in second.trace_context.trace_parent
+    assert all(trace_id not in context.trace_context.trace_parent for context in (second, *others))
     assert first.function_name == "traced"
     assert first.invocation_id != second.invocation_id
     assert first.retry_context.retry_count == 0
@@ -178,6 +192,22 @@ async def test_response_is_sent_as_made(serve, client):
         assert response.content_type == "image/png"
         cookies = response.headers.getall("Set-Cookie")
     assert cookies == ["a=1; HttpOnly; Path=/", "b=2"]
+
+
+async def test_length_and_encoding_are_the_hosts(serve, client):
+    """What a function says about the length or the transfer of its body is replaced by what is true."""
+
+    async def wrong(req: func.HttpRequest) -> func.HttpResponse:
+        headers = {"Content-Length": "999", "Transfer-Encoding": "chunked", "Connection": "upgrade"}
+        return func.HttpResponse("body", headers=headers)
+
+    host = await serve(app_with(("wrong", wrong)))
+
+    async with client.get(host.url + "/api/wrong") as response:
+        assert await response.text() == "body"
+        assert response.headers["Content-Length"] == "4"
+        assert "Transfer-Encoding" not in response.headers
+        assert response.headers.get("Connection") != "upgrade"
 
 
 async def test_text_is_answered_as_text(serve, client):
@@ -300,8 +330,8 @@ async def test_conflicting_routes_are_refused(serve):
     from devhost import LoadError
 
     app = func.FunctionApp()
-    app.route("same/{id}", methods=["GET", "POST"])(echo)
-    app.route("/Same/{ID}/", methods=["POST"])(other)
+    app.route("/Same/{ID}/", methods=["GET", "POST"])(echo)
+    app.route("same/{id}", methods=["POST"])(other)
     with pytest.raises(LoadError, match="echo and other have the same route"):
         await serve(app)
 
@@ -362,6 +392,7 @@ async def test_header_key_wins(serve, client):
 
     right, wrong = "the-echo-key", "wrong"
     assert (await status(client, "GET", url, params={"code": right}, headers={"x-functions-key": wrong}))[0] == 401
+    assert (await status(client, "GET", url, params={"code": right}, headers={"x-functions-key": ""}))[0] == 401
     assert (await status(client, "GET", url, params={"CODE": wrong}, headers={"X-Functions-Key": right}))[0] == 200
 
 
@@ -388,6 +419,7 @@ async def test_disabled_functions(serve, client, name):
     host = await serve(app_with(("echo", echo)), settings={name: "true"})
 
     assert await status(client, "GET", host.url + "/api/echo") == (404, "")
+    assert (await status(client, "GET", host.url + "/api/echo", headers={"x-functions-key": "the-host-key"}))[0] == 404
     assert (await status(client, "GET", host.url + "/api/echo", headers=MASTER))[0] == 200
 
 
@@ -520,6 +552,22 @@ async def test_run_by_hand(serve, client):
     assert await run("job", json={"input": ""}, headers={}) == (401, "")
     assert (await status(client, "PUT", host.url + "/admin/functions/job", headers=MASTER))[0] == 405
     assert host.executions == {"job": 2, "grid": 1, "clean": 2}
+
+
+async def test_stop_waits_for_what_was_run_by_hand(serve, client):
+    """stop() lets a function end that the admin endpoint started."""
+    app, ended = func.FunctionApp(), []
+
+    @app.timer_trigger("tick", "0 0 0 1 1 *")
+    async def clean(tick: func.TimerRequest):
+        await asyncio.sleep(0.05)
+        ended.append(True)
+
+    host = await serve(app)
+    await status(client, "POST", host.url + "/admin/functions/clean", headers=MASTER, json={"input": ""})
+    await host.stop()
+
+    assert ended == [True]
 
 
 async def test_port_in_use(serve, keys):

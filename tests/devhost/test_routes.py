@@ -19,6 +19,8 @@ MATCHES = [
     ("api/{id}", "/api/7", {"id": "7"}),
     ("api/{id}", "/api", None),
     ("api/{id}", "/api/", None),
+    ("api/{id}", "/api//", None),
+    ("api/{id}/log", "/api//log", None),
     ("api/{id}/log", "/api/7/LOG", {"id": "7"}),
     ("api/{id}", "/api/a%20b%2Fc", {"id": "a b%2Fc"}),
     ("api/{id}", "/api/%C3%A9", {"id": "é"}),
