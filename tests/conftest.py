@@ -333,13 +333,8 @@ def token_of(account: str, what: str = "token") -> str:
     return (f"{what}{account}".encode().hex() + "0123456789abcdef" * 2)[:32]
 
 
-def acs_keys(account: str) -> list[str]:
-    """Return the access keys of a simulated resource."""
-    return [base64.b64encode(token_of(account, word).encode()).decode() for word in ("key", "next")]
-
-
 async def _open_acs(ready: Ready, account: str, address: str) -> dict[str, str]:
-    keys = acs_keys(account)
+    keys = [base64.b64encode(token_of(account, word).encode()).decode() for word in ("key", "next")]
     # The SDK signs with the machine's time, from which a test's clock may be far away.
     resource = {"name": account, "keys": keys, "numbers": [address], "clock_skew_seconds": 1e9}
     await ready.ask("POST", "/acs/resources", resource)
@@ -347,8 +342,6 @@ async def _open_acs(ready: Ready, account: str, address: str) -> dict[str, str]:
 
 
 async def _listen_acs(ready: Ready, made: Made) -> None:
-    owned = {"name": made.account, "keys": acs_keys(made.account), "numbers": [made.address]}
-    await ready.ask("POST", "/acs/resources", owned)
     urls = (await ready.call("GET", f"/providers/{made.id}/callbacks")).body
     for kind, event in (("report", "SMSDeliveryReportReceived"), ("inbound", "SMSReceived")):
         await ready.ask(

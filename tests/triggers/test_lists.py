@@ -89,7 +89,7 @@ async def stock(ready, clock):
         moments.append(clock())
         (ids[name],) = await ready.send(made, to, name, **more)
         message = await ready.until(ids[name])
-        assert message["status"] == ("rejected" if name == "eve" else "delivered"), message
+        assert message["status"] == ("rejected" if name == "eve" else "delivered"), str(message)
         clock.advance(5400)
     return ids, moments
 
