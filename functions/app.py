@@ -128,7 +128,7 @@ def build(
     index, opt_outs = BatchIndex(tables), OptOuts(tables, clock)
     messages = MessageLog(tables, index, clock)
     inbound = Inbound(tables, directory, opt_outs, clock, ids)
-    closer = Closer(tables, index, messages)
+    closer = Closer(tables, index, messages, opt_outs)
     reports = Reports(tables, GroupCommit(tables), opt_outs, closer, clock, timing)
     return Application(
         settings=settings,

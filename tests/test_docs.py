@@ -43,7 +43,6 @@ REFUSALS = {
     RefusalCode.INVALID_TEXT: "missing, empty, too long for the vendor, or with a character no phone can show",
     RefusalCode.INVALID_METADATA: "more than 2 KiB of JSON",
     RefusalCode.SENDER_NOT_ALLOWED: "an alphanumeric sender to a country that does not take them",
-    RefusalCode.OPTED_OUT: "not given at present: opt-outs are checked later, and show as the state `rejected`",
 }
 
 

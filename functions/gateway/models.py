@@ -257,7 +257,6 @@ class RefusalCode(StrEnum):
     INVALID_TEXT = "invalid_text"
     INVALID_METADATA = "invalid_metadata"
     SENDER_NOT_ALLOWED = "sender_not_allowed"
-    OPTED_OUT = "opted_out"
 
 
 class Refusal(Shape):
@@ -326,7 +325,7 @@ class TimelineEntry(Shape):
     """One fact of a message's life."""
 
     at: datetime
-    what: str = Field(description="accepted, sending, sent, refused, unanswered, looked_up, report", examples=["sent"])
+    what: str = Field(description="accepted, sending, looking_up, sent, refused, unanswered, report", examples=["sent"])
     state: State | None = None
     reason: Reason | None = None
     detail: str = ""
