@@ -24,7 +24,7 @@ from functions.gateway.messagelog import MessageLog
 from functions.gateway.reports import Reports
 from functions.gateway.sweep import Sweeper
 from functions.gateway.timing import Timing
-from functions.settings import Settings, read_settings
+from functions.settings import Settings, SettingsError, read_settings
 from functions.storage.ports import Storage
 from functions.vendors.contract import Vendor
 from functions.vendors.registry import vendors
@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     from azure.core.credentials_async import AsyncTokenCredential
 
 T = TypeVar("T")
+
+log = logging.getLogger("sms.app")
 
 DISPATCH_QUEUE = "sms-dispatch"
 POISON_QUEUE = f"{DISPATCH_QUEUE}-poison"
@@ -213,17 +215,26 @@ class _Process:
     application: Application | None = None
 
 
+def _settings() -> Settings:
+    """Read the app settings; a wrong one is named in the log, since the functions that fail of it quote no errors."""
+    try:
+        return read_settings(os.environ)
+    except SettingsError as error:
+        log.error("%s", error)  # noqa: TRY400 - the sentence is all there is to say
+        raise
+
+
 def open_storage() -> Storage:
     """Return the process's storage, opened on first use."""
     if _Process.storage is None:
-        _Process.storage = storage_from(read_settings(os.environ))
+        _Process.storage = storage_from(_settings())
     return _Process.storage
 
 
 def application() -> Application:
     """Return the process's gateway, built on first use inside the event loop that runs the functions."""
     if _Process.application is None:
-        _Process.application = build(read_settings(os.environ), open_storage())
+        _Process.application = build(_settings(), open_storage())
     return _Process.application
 
 

@@ -21,7 +21,6 @@ from pydantic_core import ErrorDetails, from_json
 
 from functions.app import Application, application
 from functions.gateway.problems import FieldError, Kind, ProblemError
-from functions.settings import SettingsError
 from functions.storage.ports import StorageError, TooLargeError
 
 log = logging.getLogger("sms.api")
@@ -188,9 +187,7 @@ async def answer(described: Operation, handler: Handler, req: func.HttpRequest) 
             ProblemError(Kind.UNAVAILABLE, "The store did not answer. Repeat with the same Idempotency-Key.")
         )
     except Exception as error:  # noqa: BLE001 - the last boundary: no stack trace may leave, and no words with secrets
-        # Only a setting's own error may be quoted: it names the setting and no secret.
-        words = str(error) if isinstance(error, SettingsError) else f"at {place_of(error)}"
-        log.error("%s failed with %s: %s", described.name, type(error).__name__, words)  # noqa: TRY400
+        log.error("%s failed with %s at %s", described.name, type(error).__name__, place_of(error))  # noqa: TRY400
         body = {"type": "about:blank", "title": "Internal error", "status": _INTERNAL_ERROR}
         return func.HttpResponse(orjson.dumps(body), status_code=_INTERNAL_ERROR, mimetype=PROBLEM_JSON)
 
