@@ -21,6 +21,7 @@ from functions.gateway.dispatch import Dispatcher
 from functions.gateway.inbound import Inbound
 from functions.gateway.index import BatchIndex
 from functions.gateway.messagelog import MessageLog
+from functions.gateway.reconcile import Reconciler
 from functions.gateway.reports import Reports
 from functions.gateway.sweep import Sweeper
 from functions.gateway.timing import Timing
@@ -160,6 +161,7 @@ def build(
             index,
             messages,
             closer,
+            Reconciler(directory, reports, http),
             known,
             clock,
             queue=DISPATCH_QUEUE,

@@ -21,6 +21,7 @@ QUICK = Timing(
     backoff_base=0.05,
     backoff_cap=0.5,
     grace=timedelta(seconds=1),
+    ask_after=timedelta(seconds=4),
 )
 """A dead worker is known for dead after two seconds instead of two minutes; the rest is as it always is."""
 

@@ -135,17 +135,17 @@ async def test_killed_under_load(tmp_path, vendor) -> None:
         print(f"{vendor}: {KILLS} kills, {len(sent)} sent, {Counter(message['status'] for message in log)}")
         assert Counter(item["to"] for item in sent) == Counter(message["to"] for message in wanted)
         assert sorted(message["id"] for message in log) == sorted(accepted)
-        assert {message["status"] for message in log} <= {"sent", "delivered"}
+        assert {message["status"] for message in log} == {"delivered"}
 
 
 async def quiet(ready: Ready, gateway: Killable, seconds: float) -> list[dict]:
-    """Wait until the log says of every message that the vendor took it."""
+    """Wait until the log says of every message that it arrived; reports that were lost meanwhile are asked for."""
     deadline = asyncio.get_running_loop().time() + seconds
     while True:
         await gateway.sweep()
         log = await every_message(ready)
         states = Counter(message["status"] for message in log)
-        if set(states) <= {"sent", "delivered"}:
+        if set(states) == {"delivered"}:
             return log
         assert asyncio.get_running_loop().time() < deadline, f"not settled in {seconds} s: {states}"
         await asyncio.sleep(0.5)

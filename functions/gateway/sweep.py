@@ -17,6 +17,7 @@ from functions.gateway.clock import Clock
 from functions.gateway.closing import Closer
 from functions.gateway.index import BatchIndex, IndexEntry
 from functions.gateway.messagelog import MessageLog
+from functions.gateway.reconcile import Reconciler
 from functions.gateway.states import FINAL
 from functions.gateway.story import Rules, plan, standing
 from functions.gateway.timing import Timing
@@ -46,6 +47,7 @@ class Sweeper:
         index: BatchIndex,
         messages: MessageLog,
         closer: Closer,
+        reconciler: Reconciler,
         vendors: Mapping[str, Vendor],
         clock: Clock,
         *,
@@ -57,6 +59,7 @@ class Sweeper:
         self._index = index
         self._messages = messages
         self._closer = closer
+        self._reconciler = reconciler
         self._vendors = vendors
         self._clock = clock
         self._queue = queue
@@ -75,6 +78,8 @@ class Sweeper:
 
         async def one(entry: IndexEntry) -> Swept:
             async with limit:
+                if self._clock() - now > self._timing.sweep_for:
+                    return Swept()
                 return await self._look_at(entry, now)
 
         # Twice the window: a batch is closed at the latest when its window has passed, but the app may have been down.
@@ -99,7 +104,11 @@ class Sweeper:
         facts = await self._messages.facts(entry.batch)
         if facts is None:
             return Swept()
-        over = now - facts.batch.created >= self._report_window
+        age = now - facts.batch.created
+        over = age >= self._report_window
+        if age >= self._timing.ask_after and not facts.closed:
+            await self._reconciler.reconcile(facts)
+            facts = await self._messages.facts(entry.batch) or facts
         if over or facts.closed or all(standing(facts, i).state in FINAL for i in range(len(facts.batch.items))):
             await self._closer.close(entry.batch)
             return Swept(closed=1)

@@ -19,6 +19,8 @@ class Timing:
         backoff_base: After the first passing refusal; doubled each time.
         backoff_cap: The most between two tries.
         grace: For which the sweeper leaves alone what is due: its queue message is probably on its way.
+        ask_after: Age from which a batch's open messages are asked for, each time the sweeper looks at it.
+        sweep_for: For which a sweep takes up batches; the host ends a function that runs for longer than its time-out.
         young: Up to this age every sweep looks at a batch, then ever more rarely.
     """
 
@@ -29,4 +31,6 @@ class Timing:
     backoff_base: float = 1.0
     backoff_cap: float = 60.0
     grace: timedelta = timedelta(seconds=30)
+    ask_after: timedelta = timedelta(minutes=10)
+    sweep_for: timedelta = timedelta(minutes=3)
     young: timedelta = timedelta(minutes=6)

@@ -125,6 +125,8 @@ DESCRIPTION = Description(
         # Documented as five minutes for the sister services; for SMS no figure is published.
         replay_window=timedelta(minutes=5),
         lookup=False,
+        # GET /deliveryReports/{id} exists in the newest specification only and is not known to be open.
+        status_query=False,
         max_text_length=2048,
         validity=None,
         reports=True,

@@ -165,6 +165,7 @@ class Capabilities:
         replay_window: How long the vendor recognises a repeated message id, so that sending it again is safe; zero for
             never.
         lookup: Whether the vendor's log can settle a message whose answer was lost.
+        status_query: Whether the vendor can be asked for a message's state, for when its reports do not arrive.
         max_text_length: Longest text in characters.
         validity: Shortest and longest validity period in seconds; ``None`` when the vendor has none.
         reports: Whether delivery reports come back.
@@ -178,6 +179,7 @@ class Capabilities:
     calls_at_once: int
     replay_window: timedelta
     lookup: bool
+    status_query: bool
     max_text_length: int
     validity: tuple[int, int] | None
     reports: bool
@@ -595,6 +597,21 @@ class Vendor(ABC):
         """
         del account, known, http
         return {message.id: Unknown("The vendor has no log to look it up in.") for message in call.messages}
+
+    async def report_of(self, account: Account, message: str, vendor_id: str, http: Http) -> DeliveryReport | None:
+        """Ask the vendor for a message's state, because no report has told it.
+
+        Args:
+            account: The provider.
+            message: The gateway's message id.
+            vendor_id: The vendor's.
+            http: What to talk through.
+
+        Returns:
+            What the vendor says, or ``None`` when it cannot tell now.
+        """
+        del account, message, vendor_id, http
+        return None
 
     def answer(self, kind: str) -> Answer:
         """Return what the vendor expects back for a callback of this kind."""

@@ -116,6 +116,7 @@ DESCRIPTION = Description(
         calls_at_once=20,
         replay_window=timedelta(0),
         lookup=True,
+        status_query=True,
         max_text_length=1600,
         validity=(1, 36_000),
         reports=True,
@@ -322,6 +323,25 @@ class Twilio(Vendor):
     ) -> Mapping[str, Outcome]:
         """Search the account's message list for the same recipient and text, made since the first attempt."""
         return {message.id: await _find(account, call, message, known, http) for message in call.messages}
+
+    async def report_of(self, account: Account, message: str, vendor_id: str, http: Http) -> DeliveryReport | None:
+        """Read the message's own record."""
+        answer = await _request(account, http, "GET", f"/Messages/{vendor_id}.json")
+        if not isinstance(answer, _Answer) or answer.status != _OK or answer.body.get("sid") != vendor_id:
+            return None
+        status, code = str(answer.body.get("status") or ""), str(answer.body.get("error_code") or "")
+        state, reason = _state(status, code)
+        return DeliveryReport(
+            state=state,
+            reason=reason,
+            vendor_id=vendor_id,
+            message=message,
+            recipient=str(answer.body.get("to") or ""),
+            code=code,
+            status=status,
+            detail=str(answer.body.get("error_message") or "")[:_DETAIL_LENGTH],
+            raw=answer.body,
+        )
 
     def set_up(self, urls: CallbackUrls) -> tuple[SetupStep, ...]:
         """Describe where the reply address goes; reports need no set-up, each message carries their address."""

@@ -144,14 +144,31 @@ async def test_a_late_report_corrects_a_closed_batch(ready, clock) -> None:
 async def test_what_is_still_open_after_the_window_becomes_unknown(ready, clock) -> None:
     """A message without a report is not failed: nobody knows."""
     app = ready.gateway.application
-    await ready.ask("PUT", "/twilio/faults", {"callback_drop": 1})
-    (identity,) = await ready.send(ready.twilio, "+14255550101")
+    await ready.ask("PUT", "/acs/faults", {"callback_drop": 1})
+    (identity,) = await ready.send(ready.acs, "+14255550101")
     await ready.until(identity, "sent")
     clock.advance(73 * 3600)
 
     assert (await app.sweeper.sweep(MINUTE)).closed == 1
     (listed,) = (await ready.call("GET", "/messages")).body["items"]
     assert listed["status"] == "unknown"
+
+
+@pytest.mark.parametrize(("to", "state"), [("+14255550101", "delivered"), ("+14255550160", "undelivered")])
+async def test_a_report_that_was_lost_is_asked_for(ready, clock, to, state) -> None:
+    """Where the vendor can be asked, a message whose reports never came is settled by its own record."""
+    app = ready.gateway.application
+    await ready.ask("PUT", "/twilio/faults", {"callback_drop": 1})
+    (identity,) = await ready.send(ready.twilio, to)
+    await ready.until(identity, "sent")
+    clock.advance(300)
+    await app.sweeper.sweep(MINUTE)
+    assert (await ready.message(identity))["status"] == "sent", "reports may still be on their way"
+
+    clock.advance(440)
+    assert (await app.sweeper.sweep(MINUTE)).closed == 1
+
+    assert (await ready.message(identity))["status"] == state
 
 
 async def test_the_worker_that_was_given_up_still_adds_its_evidence(ready, clock) -> None:
