@@ -1,8 +1,14 @@
 """What the contract suite needs to know of a vendor: its kit, in ``tests/vendors/<vendor>/kit.py`` as ``KIT``.
 
-A new vendor gets the whole of ``test_contract.py``, ``test_payloads.py`` and ``test_anything.py`` by writing one
-``Kit`` and a folder of payloads; no test has to be edited. The kit is written from the vendor's pages, never from the
-adapter: it says how the vendor answers and signs, the suite says what the adapter must make of it.
+A new vendor gets the whole of ``test_contract.py``, ``test_payloads.py`` and ``test_anything.py`` without an edit to
+any of them. It brings a folder ``tests/vendors/<vendor>/`` with
+
+- ``kit.py``: a subclass of ``Kit`` and its instance ``KIT``;
+- ``reports/`` and ``inbound/``: payloads from the vendor's pages, ``<name>.<ext>`` with ``<name>.expected.json``;
+- ``test_<vendor>.py``: what only this vendor has, such as recorded signatures and a table of its error codes.
+
+The kit is written from the vendor's pages, never from the adapter: it says how the vendor answers and signs, the suite
+says what the adapter must make of it.
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import TYPE_CHECKING
 
 import trustme
@@ -68,9 +68,15 @@ class Rogue:
 
     async def handle(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
+        with suppress(ConnectionError, asyncio.IncompleteReadError):
+            await self._misbehave(reader, writer)
+        writer.transport.abort()
+
+    async def _misbehave(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         if self._fault != "drops before reading":
             head = await reader.readuntil(b"\r\n\r\n")
-            length = next(int(line[15:]) for line in head.lower().split(b"\r\n") if line.startswith(b"content-length:"))
+            lines = head.lower().split(b"\r\n")
+            length = next((int(line[15:]) for line in lines if line.startswith(b"content-length:")), 0)
             await reader.readexactly(length)
         if self._fault == "drops inside the answer":
             writer.write(b'HTTP/1.1 202 OK\r\nContent-Type: application/json\r\nContent-Length: 500\r\n\r\n{"val')
@@ -79,7 +85,6 @@ class Rogue:
             writer.write(b"HTTP/1.1 201 OK\r\nContent-Type: application/json\r\nContent-Length: 500\r\n\r\n{")
         if self._fault in {"never answers", "stops inside the answer"}:
             await reader.read()  # until the client gives up
-        writer.transport.abort()
 
 
 ROGUE_FAULTS = (

@@ -13,8 +13,10 @@ from email.utils import format_datetime
 from importlib import import_module
 from urllib.parse import urlsplit
 
+import aiohttp
 import pytest
 import trustme
+from aiohttp.client_reqrep import ConnectionKey
 from hypothesis import given
 from hypothesis import strategies as st
 from phonenumbers import SUPPORTED_REGIONS
@@ -665,6 +667,60 @@ async def test_a_lost_answer_is_unknown(kit, impatient, fault):
     assert (datetime.now(UTC) - started).total_seconds() < IMPATIENT + 1.5
     assert outcomes
     assert all(isinstance(outcome, Unknown) and outcome.why for outcome in outcomes.values())
+
+
+HOST = ConnectionKey(
+    host="vendor.example.com", port=443, is_ssl=True, ssl=True, proxy=None, proxy_auth=None, proxy_headers_hash=None
+)
+NEVER_CONNECTED = (
+    aiohttp.ConnectionTimeoutError("no connection in time"),
+    aiohttp.ClientConnectorDNSError(HOST, OSError("no such host")),
+    aiohttp.ClientConnectorError(HOST, OSError("refused")),
+    aiohttp.InvalidURL("https://[vendor"),
+)
+CONNECTION_LOST = (
+    aiohttp.ServerDisconnectedError(),
+    aiohttp.ServerTimeoutError(),
+    aiohttp.SocketTimeoutError(),
+    aiohttp.ClientOSError(104, "reset"),
+    aiohttp.ClientPayloadError("cut"),
+    aiohttp.ClientConnectionResetError("reset"),
+    aiohttp.ClientResponseError(None, (), status=200, message="no HTTP"),
+    TimeoutError(),
+)
+
+
+def failing(error, monkeypatch):
+    """Make every request of aiohttp's end with this error."""
+
+    async def request(*_arguments, **_options):
+        raise error
+
+    monkeypatch.setattr(aiohttp.ClientSession, "_request", request)
+
+
+@each(KITS)
+@pytest.mark.parametrize("error", NEVER_CONNECTED, ids=lambda error: type(error).__name__)
+async def test_an_error_before_the_connection_sent_nothing(kit, http, monkeypatch, error):
+    """What fails before there is a connection, waiting for one included, is certain to have sent nothing."""
+    failing(error, monkeypatch)
+
+    outcomes = await kit.vendor.send(kit.account(), kit.call(), http)
+
+    assert outcomes
+    assert all(is_not_sent(outcome) for outcome in outcomes.values())
+
+
+@each(KITS)
+@pytest.mark.parametrize("error", CONNECTION_LOST, ids=lambda error: type(error).__name__)
+async def test_an_error_after_the_connection_is_unknown(kit, http, monkeypatch, error):
+    """What fails once there is a connection may have sent, however the client calls it."""
+    failing(error, monkeypatch)
+
+    outcomes = await kit.vendor.send(kit.account(), kit.call(), http)
+
+    assert outcomes
+    assert all(isinstance(outcome, Unknown) for outcome in outcomes.values())
 
 
 # Checking credentials and looking things up

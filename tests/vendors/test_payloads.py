@@ -60,7 +60,7 @@ def without_raw(items, came):
 
 
 @pytest.mark.parametrize(
-    ("kit", "kind", "path"), PAYLOADS, ids=lambda value: value.stem if isinstance(value, Path) else None
+    ("kit", "kind", "path"), PAYLOADS, ids=[f"{kit.name}-{kind}-{path.name}" for kit, kind, path in PAYLOADS]
 )
 async def test_a_payload_says_what_is_expected(kit, kind, path, monkeypatch):
     """A payload file gives the reports, replies and oddities beside it, whole and with the payload kept."""
