@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
-from urllib.parse import urlsplit
 
 
 class SettingsError(Exception):
@@ -67,6 +67,7 @@ APP_SETTINGS = (
     ),
 )
 _DEFAULTS = {setting.name: setting.default or "" for setting in APP_SETTINGS}
+_PUBLIC_URL = re.compile(r"https?://([A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?/*")
 _FAMILIES = ("azure", "embedded")
 
 
@@ -150,7 +151,6 @@ def _flag(name: str, value: str) -> bool:
 def _public_url(value: str) -> str:
     if not value:
         raise SettingsError("SMS_PUBLIC_URL is missing: give the address under which vendors reach the app.")
-    parts = urlsplit(value)
-    if parts.scheme not in {"https", "http"} or not parts.hostname or parts.path.strip("/") or parts.query:
+    if not _PUBLIC_URL.fullmatch(value):
         raise SettingsError(f"SMS_PUBLIC_URL is {value!r}; it must look like https://sms.example.com, without a path.")
     return value.rstrip("/")

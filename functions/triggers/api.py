@@ -21,6 +21,7 @@ from pydantic_core import ErrorDetails, from_json
 
 from functions.app import Application, application
 from functions.gateway.problems import FieldError, Kind, ProblemError
+from functions.settings import SettingsError
 from functions.storage.ports import StorageError, TooLargeError
 
 log = logging.getLogger("sms.api")
@@ -186,10 +187,17 @@ async def answer(described: Operation, handler: Handler, req: func.HttpRequest) 
         return problem(
             ProblemError(Kind.UNAVAILABLE, "The store did not answer. Repeat with the same Idempotency-Key.")
         )
+    except SettingsError as error:
+        log.error("The app cannot work as it is configured. %s", error)  # noqa: TRY400 - the sentence says it all
+        return _internal_error()
     except Exception as error:  # noqa: BLE001 - the last boundary: no stack trace may leave, and no words with secrets
         log.error("%s failed with %s at %s", described.name, type(error).__name__, place_of(error))  # noqa: TRY400
-        body = {"type": "about:blank", "title": "Internal error", "status": _INTERNAL_ERROR}
-        return func.HttpResponse(orjson.dumps(body), status_code=_INTERNAL_ERROR, mimetype=PROBLEM_JSON)
+        return _internal_error()
+
+
+def _internal_error() -> func.HttpResponse:
+    body = {"type": "about:blank", "title": "Internal error", "status": _INTERNAL_ERROR}
+    return func.HttpResponse(orjson.dumps(body), status_code=_INTERNAL_ERROR, mimetype=PROBLEM_JSON)
 
 
 def place_of(error: BaseException) -> str:
