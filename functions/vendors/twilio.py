@@ -330,6 +330,8 @@ class Twilio(Vendor):
         if not isinstance(answer, _Answer) or answer.status != _OK or answer.body.get("sid") != vendor_id:
             return None
         status, code = str(answer.body.get("status") or ""), str(answer.body.get("error_code") or "")
+        if not status:
+            return None
         state, reason = _state(status, code)
         return DeliveryReport(
             state=state,

@@ -780,6 +780,29 @@ async def test_a_lookup_that_cannot_be_read_settles_nothing(kit, http, status, s
     assert all(isinstance(outcome, Unknown) for outcome in found.values())
 
 
+MESSAGE = kits()[0].call().messages[0].id
+
+
+@each(KITS)
+@pytest.mark.parametrize("status", [200, 204, 302, 401, 404, 429, 500])
+@pytest.mark.parametrize("shape", SHAPES)
+async def test_a_question_that_is_not_answered_tells_nothing(kit, http, status, shape):
+    """Asked for a message's state, an answer that cannot be read tells nothing; who cannot be asked is not asked."""
+    async with recorder(refusal(kit, status, shape, {})) as server:
+        report = await kit.vendor.report_of(kit.account(server.url), MESSAGE, "SM1", http)
+
+    assert report is None
+    assert len(server.requests) == kit.vendor.description.capabilities.status_query
+
+
+@each(KITS)
+@pytest.mark.parametrize("fault", ROGUE_FAULTS)
+async def test_a_question_without_an_answer_tells_nothing(kit, impatient, fault):
+    """Asked for a message's state, a vendor that drops the connection or stays silent tells nothing."""
+    async with rogue(fault) as server:
+        assert await kit.vendor.report_of(kit.account(server.url), MESSAGE, "SM1", impatient) is None
+
+
 # Secrets
 
 
@@ -823,6 +846,7 @@ async def test_secrets_stay_secret(kit, app, caplog):
             said.extend((await kit.vendor.send(account, kit.call(), app.http)).values())
             said.append(await kit.vendor.check(account, app.http))
             said.extend((await kit.vendor.lookup(account, kit.call(), frozenset(), app.http)).values())
+            said.append(await kit.vendor.report_of(account, MESSAGE, "SM1", app.http))
 
     for status in (200, 201, 202, 307, 400, 401, 403, 404, 429, 500, 503):
         async with recorder(kit.refusal(status)) as server:

@@ -20,12 +20,14 @@ from functions.vendors.contract import (
     Account,
     Answer,
     Callback,
+    DeliveryReport,
     NotAuthenticError,
     Reason,
     Refused,
     Retry,
     Sender,
     SenderType,
+    State,
     Unknown,
 )
 from functions.vendors.twilio import vendor
@@ -537,3 +539,56 @@ async def test_the_right_text_counts_beside_others(http):
 async def test_a_list_that_proves_nothing_settles_nothing(http, items):
     """Items that cannot be read, and a full page that does not reach back far enough, leave it unknown."""
     assert isinstance(await look_up_in(http, *items), Unknown)
+
+
+# Asking for a message's state
+
+
+@pytest.mark.parametrize(
+    ("digits", "state", "reason", "code"),
+    [
+        ("0123", State.DELIVERED, None, ""),
+        ("0160", State.UNDELIVERED, Reason.UNREACHABLE, "30003"),
+        ("0164", State.REJECTED, Reason.OPTED_OUT, "21610"),
+        ("0180", State.QUEUED, None, ""),
+    ],
+)
+async def test_a_message_can_be_asked_for(sandbox, http, digits, state, reason, code):
+    """What became of a message that no report told of stands in its own record, in the same words as in a report."""
+    to = magic_number(digits)
+    sent = await send(sandbox.base_url, http, to)
+    await sandbox.idle()
+
+    report = await vendor.report_of(account(sandbox.base_url), "a-message", sent.vendor_id, http)
+
+    assert (report.state, report.reason, report.code) == (state, reason, code)
+    assert (report.message, report.vendor_id, report.recipient) == ("a-message", sent.vendor_id, to)
+    assert report.raw["sid"] == sent.vendor_id
+
+
+async def test_a_message_that_twilio_does_not_have_tells_nothing(sandbox, http):
+    """A message that is not there, or an account that may not ask, gives no report."""
+    unknown = "SM" + "0" * 32
+
+    assert await vendor.report_of(account(sandbox.base_url), "m", unknown, http) is None
+    assert await vendor.report_of(account(sandbox.base_url, authToken="f" * 32), "m", unknown, http) is None
+
+
+@pytest.mark.parametrize("changes", [{"sid": "SM2"}, {"sid": None}, {"status": None}, {"status": ""}], ids=str)
+async def test_a_record_that_does_not_say_tells_nothing(http, changes):
+    """A record of another message, or one without a status, is no report."""
+    async with recorder(Reply(200, orjson.dumps({"sid": "SM1", "status": "sent"} | changes))) as server:
+        assert await vendor.report_of(account(server.url), "m", "SM1", http) is None
+
+
+async def test_a_records_numbers_and_blanks_are_read(http):
+    """In a record the code is a number, and what does not apply is null."""
+    body = {"sid": "SM1", "status": "failed", "error_code": 30007, "error_message": None, "to": None}
+    async with recorder(Reply(200, orjson.dumps(body))) as server:
+        report = await vendor.report_of(account(server.url), "m", "SM1", http)
+        [request] = server.requests
+
+    assert (request.method, request.path) == ("GET", f"/2010-04-01/Accounts/{SID}/Messages/SM1.json")
+    assert report == DeliveryReport(
+        State.REJECTED, "SM1", message="m", reason=Reason.FILTERED, code="30007", status="failed", raw=body
+    )
