@@ -5,12 +5,12 @@ Either function takes either event, so a subscription that was set to the wrong 
 
 from __future__ import annotations
 
-import asyncio
 from typing import Any
 
 import azure.functions as func
 
 from functions.app import application
+from functions.triggers.failures import carry_out
 from functions.triggers.names import INBOUND_EVENTS, REPORT_EVENTS
 from functions.vendors.contract import Event
 
@@ -21,14 +21,14 @@ blueprint = func.Blueprint()
 @blueprint.event_grid_trigger(arg_name="event")
 async def delivery_report_received(event: func.EventGridEvent) -> None:
     """Take a delivery report."""
-    await _take(event)
+    await carry_out(REPORT_EVENTS, lambda: _take(event))
 
 
 @blueprint.function_name(INBOUND_EVENTS)
 @blueprint.event_grid_trigger(arg_name="event")
 async def received(event: func.EventGridEvent) -> None:
     """Take a reply."""
-    await _take(event)
+    await carry_out(INBOUND_EVENTS, lambda: _take(event))
 
 
 async def _take(event: Any) -> None:
@@ -40,8 +40,4 @@ async def _take(event: Any) -> None:
         source=str(getattr(event, "topic", None) or getattr(event, "source", None) or ""),
         data=data if isinstance(data, dict) else {},
     )
-    try:
-        await application().callbacks.take_event(read)
-    except asyncio.CancelledError as error:
-        # The worker would never answer for a cancelled function; a failed one is delivered again.
-        raise RuntimeError("cancelled") from error
+    await application().callbacks.take_event(read)

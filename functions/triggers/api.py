@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import traceback
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
@@ -21,8 +20,8 @@ from pydantic_core import ErrorDetails, from_json
 
 from functions.app import Application, application
 from functions.gateway.problems import FieldError, Kind, ProblemError
-from functions.settings import SettingsError
 from functions.storage.ports import StorageError, TooLargeError
+from functions.triggers.failures import place_of
 
 log = logging.getLogger("sms.api")
 
@@ -187,23 +186,10 @@ async def answer(described: Operation, handler: Handler, req: func.HttpRequest) 
         return problem(
             ProblemError(Kind.UNAVAILABLE, "The store did not answer. Repeat with the same Idempotency-Key.")
         )
-    except SettingsError as error:
-        log.error("The app cannot work as it is configured. %s", error)  # noqa: TRY400 - the sentence says it all
-        return _internal_error()
     except Exception as error:  # noqa: BLE001 - the last boundary: no stack trace may leave, and no words with secrets
         log.error("%s failed with %s at %s", described.name, type(error).__name__, place_of(error))  # noqa: TRY400
-        return _internal_error()
-
-
-def _internal_error() -> func.HttpResponse:
-    body = {"type": "about:blank", "title": "Internal error", "status": _INTERNAL_ERROR}
-    return func.HttpResponse(orjson.dumps(body), status_code=_INTERNAL_ERROR, mimetype=PROBLEM_JSON)
-
-
-def place_of(error: BaseException) -> str:
-    """Return where an error was raised: a log line that quotes nothing."""
-    frames = traceback.extract_tb(error.__traceback__)
-    return f"{frames[-1].filename.rpartition('/')[2]}:{frames[-1].lineno}" if frames else "?"
+        body = {"type": "about:blank", "title": "Internal error", "status": _INTERNAL_ERROR}
+        return func.HttpResponse(orjson.dumps(body), status_code=_INTERNAL_ERROR, mimetype=PROBLEM_JSON)
 
 
 def problem(error: ProblemError) -> func.HttpResponse:

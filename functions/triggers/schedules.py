@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 from datetime import timedelta
 
 import azure.functions as func
 
 from functions.app import application
+from functions.triggers.failures import carry_out
 from functions.triggers.names import SWEEP
 
 blueprint = func.Blueprint()
@@ -20,8 +20,4 @@ SWEEP_PERIOD = timedelta(minutes=1)
 async def sweep_batches(timer: func.TimerRequest) -> None:
     """Queue batches that were forgotten and close those that are done."""
     del timer
-    try:
-        await application().sweeper.sweep(SWEEP_PERIOD)
-    except asyncio.CancelledError as error:
-        # The worker would never answer for a cancelled function.
-        raise RuntimeError("cancelled") from error
+    await carry_out(SWEEP, lambda: application().sweeper.sweep(SWEEP_PERIOD))

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
-
 import azure.functions as func
 
 from functions.app import DISPATCH_QUEUE, application
 from functions.gateway.envelope import batch_to_dispatch
+from functions.triggers.failures import carry_out
 from functions.triggers.names import DISPATCH
 
 blueprint = func.Blueprint()
@@ -17,9 +16,4 @@ blueprint = func.Blueprint()
 @blueprint.queue_trigger(arg_name="msg", queue_name=DISPATCH_QUEUE, connection="AzureWebJobsStorage")
 async def dispatch_batch(msg: func.QueueMessage) -> None:
     """Hand a batch to its vendor."""
-    batch = batch_to_dispatch(msg.get_body())
-    try:
-        await application().dispatcher.dispatch(batch)
-    except asyncio.CancelledError as error:
-        # The worker would never answer for a cancelled function; a failed one is delivered again.
-        raise RuntimeError("cancelled") from error
+    await carry_out(DISPATCH, lambda: application().dispatcher.dispatch(batch_to_dispatch(msg.get_body())))
