@@ -187,8 +187,8 @@ async def test_an_app_that_is_configured_wrongly(storage, monkeypatch, caplog, d
             async with session.get(f"{host.url}/api/health") as response:
                 assert response.status == 500
                 assert "SMS_" not in await response.text()
-    (line,) = [record.getMessage() for record in caplog.records if record.name == "sms.api"]
-    assert "SMS_PUBLIC_URL is missing" in line
+    (line,) = [text for record in caplog.records if "SMS_" in (text := record.getMessage())]
+    assert line.startswith("SMS_PUBLIC_URL is missing")
     assert "\n" not in line
 
 

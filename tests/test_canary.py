@@ -1,0 +1,480 @@
+"""Credentials stay where they belong: a canary in each of them, and a search of everything the gateway lets out.
+
+Each canary is a secret that belongs to nobody. After a run through all that is done with credentials, good and bad,
+nothing but the secret store and the vendor itself may know one, in whatever spelling.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import json
+import logging
+from contextlib import suppress
+from dataclasses import dataclass, field
+from itertools import count
+from pathlib import Path
+from urllib.parse import quote
+
+import pytest
+
+from devhost.keys import Keys
+from functions.gateway.directory import Directory
+from functions.storage.embedded.queues import EmbeddedQueues
+from functions.storage.ports import StorageError
+from functions.triggers import api, workers
+from tests.conftest import Ready
+from tests.triggers import store
+
+NUMBERS = count()
+PERSON = "+14255550123"
+TOKENS = {name: (name.encode().hex() + "c0ffee" * 6)[:32] for name in ("first", "second", "third", "wrong", "typo")}
+ACS_KEYS = {
+    name: base64.b64encode(f"acs-{name}-canary-in-the-mine".encode()).decode()
+    for name in ("first", "second", "third", "wrong", "typo")
+}
+FUNCTION_KEYS = {name: f"canary-{name}-function-key-0123456789" for name in ("master", "host", "system", "own")}
+CANARIES = {
+    **{f"twilio {name}": value for name, value in TOKENS.items()},
+    **{f"acs {name}": value for name, value in ACS_KEYS.items()},
+    **{f"key {name}": value for name, value in FUNCTION_KEYS.items()},
+}
+
+
+def spellings(secret):
+    """Return a secret as it is, and as it might be found: percent-encoded, in hex, in base64, escaped, in capitals."""
+    raw = secret.encode()
+    found = {secret, quote(secret, safe=""), raw.hex(), json.dumps(secret)[1:-1], secret.upper(), secret[::-1]}
+    for before in range(3):
+        # The middle of its base64, whatever stands before it, such as the account in HTTP's basic authentication.
+        encoded = base64.b64encode(b"x" * before + raw).decode()
+        found.add(encoded[4 * ((before + 2) // 3) : len(encoded) // 4 * 4 - 4])
+    with suppress(ValueError):
+        found.add(base64.b64decode(secret, validate=True).decode())
+    return {spelling for spelling in found if len(spelling) >= 16}
+
+
+@dataclass
+class Everything:
+    """All that the gateway let out, by where it was found.
+
+    Args:
+        path: The embedded store's file.
+    """
+
+    path: Path | None = None
+    answers: list[str] = field(default_factory=list)
+    logs: list[str] = field(default_factory=list)
+    rows: list[str] = field(default_factory=list)
+    queued: list[str] = field(default_factory=list)
+
+    def look(self):
+        """Look into the store too, and return the canaries that were found and where."""
+        self.rows = [repr(row) + _unpacked(row) for row in store.rows(self.path)]
+        return self.leaks()
+
+    def leaks(self):
+        """Return the canaries that were found and where."""
+        places = [(name, texts) for name, texts in vars(self).items() if name != "path"]
+        return sorted(
+            {
+                (name, place)
+                for name, secret in CANARIES.items()
+                for spelling in spellings(secret)
+                for place, texts in places
+                if any(spelling in text for text in texts)
+            }
+        )
+
+
+class Ear(logging.Handler):
+    """Hears every log line, its traceback and its arguments included."""
+
+    def __init__(self, heard):
+        super().__init__(logging.DEBUG)
+        self.heard = heard
+        self.setFormatter(logging.Formatter("%(name)s %(levelname)s %(message)s"))
+
+    def emit(self, record):
+        self.heard.append(self.format(record) + repr(record.args))
+
+
+@pytest.fixture
+def heard():
+    """Listen to the root logger at level DEBUG; libraries log what their own loggers let through."""
+    root, lines = logging.getLogger(), []
+    ear, level = Ear(lines), root.level
+    root.addHandler(ear)
+    root.setLevel(logging.DEBUG)
+    yield lines
+    root.removeHandler(ear)
+    root.setLevel(level)
+
+
+@pytest.fixture
+async def everything(heard, path_of_store, monkeypatch):
+    """Collect all that the gateway lets out; what lies in the store is read when ``look`` is called."""
+    found = Everything(path_of_store, logs=heard)
+    real, put = api.answer, EmbeddedQueues.put
+
+    async def answer(described, handler, req):
+        response = await real(described, handler, req)
+        found.answers.append(f"{dict(response.headers)} {response.get_body().decode()}")
+        return response
+
+    async def watched(self, queue, body, **more):
+        found.queued.append(body)
+        await put(self, queue, body, **more)
+
+    monkeypatch.setattr(api, "answer", answer)
+    monkeypatch.setattr(EmbeddedQueues, "put", watched)
+    return found
+
+
+def _unpacked(row):
+    """Return what is packed in a row, so that nothing hides in compressed bytes."""
+    from functions.gateway.packing import unpack
+
+    values = {
+        name: base64.b64decode(value["base64"]) if isinstance(value, dict) else value
+        for name, value in json.loads(row[4]).items()
+    }
+    return json.dumps(unpack(values)) if "p0" in values else ""
+
+
+@pytest.fixture
+def path_of_store(tmp_path):
+    return tmp_path / "gateway.db"
+
+
+@pytest.fixture
+async def mine(everything, start_gateway, sandbox, monkeypatch, documented):
+    """Run a gateway whose keys and accounts are all canaries."""
+    documented.excused.add(500)
+    keys = Keys(
+        master=FUNCTION_KEYS["master"],
+        host={"default": FUNCTION_KEYS["host"]},
+        system={"eventgrid_extension": FUNCTION_KEYS["system"]},
+        functions={"send_messages": {"default": FUNCTION_KEYS["own"]}},
+    )
+    monkeypatch.setattr(Keys, "fresh", classmethod(lambda cls, path=None: keys))
+    ready = Ready(await start_gateway(), sandbox)
+    await ready.ask("POST", "/twilio/accounts", {"sid": "AC" + "1" * 32, "token": TOKENS["first"]})
+    await _resource(ready, "first", "second")
+    return ready
+
+
+async def _resource(ready, *names):
+    numbers = ["+18885550100"]
+    await ready.ask(
+        "POST", "/acs/resources", {"name": "one", "keys": [ACS_KEYS[name] for name in names], "numbers": numbers}
+    )
+
+
+def connection_string(ready, name):
+    """Return the connection string with one of the canaries."""
+    return f"endpoint={ready.sandbox.base_url}/;accesskey={ACS_KEYS[name]}"
+
+
+async def create(ready):
+    """Create providers, rightly, and wrongly in every way that puts a credential into a request that is refused."""
+    sid, base = "AC" + "1" * 32, ready.sandbox.base_url
+    good = {"accountSid": sid, "authToken": TOKENS["first"], "baseUrl": base}
+    text, typo, wrong = connection_string(ready, "first"), TOKENS["typo"], TOKENS["wrong"]
+    for vendor, settings in (
+        ("twilio", good | {"authTokn": typo}),
+        ("twilio", good | {"authToken": [typo]}),
+        ("twilio", good | {"authToken": {"value": typo}}),
+        ("twilio", good | {"authToken": f"{typo}-"}),
+        ("twilio", good | {"authTokenSecondary": f" {typo}x"}),
+        ("twilio", good | {"accountSid": typo}),
+        ("twilio", good | {"baseUrl": f"http://{typo}.example.com"}),
+        ("twilio", good | {"baseUrl": f"https://user:{typo}@api.example.com"}),
+        ("twilio", typo),
+        ("twilio", [typo]),
+        ("pigeon", good | {"authToken": wrong}),
+        ("acs", {"connectionString": ACS_KEYS["typo"]}),
+        ("acs", {"connectionString": f"endpoint=http://192.0.2.1/;accesskey={ACS_KEYS['typo']}"}),
+        ("acs", {"connectionString": f"endpoint=https://a.example.com/x;accesskey={ACS_KEYS['typo']}"}),
+        ("acs", {"connectionString": f"accesskey={ACS_KEYS['typo']}"}),
+        ("acs", {"connectionString": text, "endpoint": "https://a.example.com"}),
+        (
+            "acs",
+            {
+                "connectionString": text,
+                "connectionStringSecondary": f"endpoint=https://b.example.com/;accesskey={ACS_KEYS['typo']}",
+            },
+        ),
+    ):
+        answer = await ready.call("POST", "/providers", {"vendor": vendor, "name": "x", "settings": settings})
+        assert answer.status == 422, (settings, answer.body)
+    for broken in (f'{{"settings": {{"authToken": "{typo}"', f'{{"authToken": "{typo}"}}', f'"{typo}"', typo):
+        url = f"{ready.gateway.url}/api/providers"
+        headers = {"x-functions-key": FUNCTION_KEYS["master"], "Content-Type": "application/json"}
+        async with ready.gateway.session.post(url, data=broken, headers=headers) as response:
+            assert response.status in {400, 422}
+    made = {}
+    for vendor, settings, kind, address in (
+        ("twilio", good, "long_code", "+14255550199"),
+        ("acs", {"connectionString": text}, "toll_free", "+18885550100"),
+    ):
+        created = await ready.call("POST", "/providers", {"vendor": vendor, "name": vendor, "settings": settings})
+        assert created.status == 201
+        place = f"/providers/{created.body['id']}"
+        sender = await ready.call("POST", f"{place}/senders", {"type": kind, "address": address})
+        made[vendor] = (place, sender.body["id"])
+        assert (await ready.call("POST", f"{place}/finish")).status == 200
+    urls = (await ready.call("GET", f"{made['twilio'][0]}/callbacks")).body
+    await ready.ask(
+        "POST",
+        f"/twilio/accounts/{sid}/numbers",
+        {"number": "+14255550199", "account": sid, "sms_url": urls["inbound"]},
+    )
+    for name, event in (("sms_delivery_report_received", "SMSDeliveryReportReceived"), ("sms_received", "SMSReceived")):
+        body = {"endpoint": ready.gateway.events_url(name), "event_types": [f"Microsoft.Communication.{event}"]}
+        await ready.ask("POST", "/acs/resources/one/subscriptions", body | {"name": name.replace("_", "-")})
+    return made
+
+
+async def use(ready, made):
+    """Send, take reports and replies, forge some, list everything."""
+    for place, sender in made.values():
+        key = {"Idempotency-Key": f"key-{next(NUMBERS)}"}
+        (identity,) = await ready.send(sender, PERSON, headers=key)
+        await ready.until(identity, "delivered")
+        await ready.send(sender, ["+14255550185", "+14255550150", "+14255550160"])
+        for method, route in (
+            ("GET", place),
+            ("POST", f"{place}/check"),
+            ("GET", f"{place}/callbacks"),
+            ("GET", f"{place}/senders"),
+        ):
+            assert (await ready.call(method, route)).status == 200
+    for vendor, number in (("twilio", "+14255550199"), ("acs", "+18885550100")):
+        await ready.ask("POST", f"/{vendor}/inbound", {"from": PERSON, "to": number, "text": "Hello"})
+    for route in ("/messages", "/inbound", "/opt-outs", "/providers", "/vendors", "/health", "/openapi.json", "/docs"):
+        assert (await ready.call("GET", route)).status == 200
+    place = f"{ready.gateway.url}/api/callbacks/twilio/{made['twilio'][0].rpartition('/')[2]}/report"
+    for headers in ({"X-Twilio-Signature": TOKENS["wrong"]}, {"X-Twilio-Signature": TOKENS["first"]}, {}):
+        async with ready.gateway.session.post(place, data={"MessageSid": "x"}, headers=headers) as response:
+            assert response.status == 403
+    own = f"{ready.gateway.url}/api/messages?code={FUNCTION_KEYS['own']}"
+    async with ready.gateway.session.post(own, json={"from": "nobody", "to": PERSON, "text": "x"}) as response:
+        assert response.status == 422
+    wrong = f"{ready.gateway.url}/api/messages?code={FUNCTION_KEYS['own']}x&nonsense=1"
+    async with ready.gateway.session.get(wrong) as response:
+        assert response.status == 401
+    await ready.sandbox.idle()
+
+
+async def rotate(ready, made):
+    """Turn the credentials over, the wrong way first, so that the vendors refuse them for a while."""
+    every = {"If-Match": "*"}
+    twilio, acs = made["twilio"][0], made["acs"][0]
+    for place, settings in (
+        (twilio, {"authToken": TOKENS["wrong"], "authTokenSecondary": TOKENS["first"]}),
+        (
+            acs,
+            {
+                "connectionString": connection_string(ready, "wrong"),
+                "connectionStringSecondary": connection_string(ready, "second"),
+            },
+        ),
+    ):
+        assert (await ready.call("PATCH", place, {"settings": settings}, headers=every)).status == 200
+        assert (await ready.call("POST", f"{place}/check")).body["ok"] is False
+    await use(ready, made)
+    for place, settings in (
+        (twilio, {"authToken": TOKENS["wrong"], "authTokenSecondary": None}),
+        (acs, {"connectionString": connection_string(ready, "wrong"), "connectionStringSecondary": None}),
+    ):
+        assert (await ready.call("PATCH", place, {"settings": settings}, headers=every)).status == 200
+        assert (await ready.call("PATCH", place, {"settings": settings}, headers={"If-Match": '"x"'})).status == 412
+    for _, sender in made.values():
+        (identity,) = await ready.send(sender, PERSON)
+        assert (await ready.until(identity))["reason"] == "credentials"
+    for place, settings in (
+        (twilio, {"authToken": TOKENS["first"], "authTokenSecondary": TOKENS["second"]}),
+        (
+            acs,
+            {
+                "connectionString": connection_string(ready, "first"),
+                "connectionStringSecondary": connection_string(ready, "second"),
+            },
+        ),
+    ):
+        assert (await ready.call("PATCH", place, {"settings": settings}, headers=every)).status == 200
+
+
+async def break_things(ready, made, monkeypatch):
+    """Let vendors and stores fail in every way, with the credentials on their lips."""
+    for vendor in made:
+        await ready.ask("PUT", f"/{vendor}/faults", {"error_before": 1})
+        await ready.send(made[vendor][1], PERSON, f"Error {vendor}")
+        await ready.call("POST", f"{made[vendor][0]}/check")
+        await ready.ask("PUT", f"/{vendor}/faults", {"drop_before": 1})
+        await ready.send(made[vendor][1], PERSON, f"Dropped {vendor}")
+        await ready.call("POST", f"{made[vendor][0]}/check")
+    storage = ready.gateway.application.storage
+    settings = {"settings": {"authToken": TOKENS["third"]}}
+    body = {"vendor": "twilio", "name": "x", "settings": {"authToken": TOKENS["third"]}}
+    for port, method in (
+        (storage.tables, "insert"),
+        (storage.tables, "replace"),
+        (storage.secrets, "set"),
+        (storage.secrets, "get"),
+    ):
+        for error in (StorageError, RuntimeError, KeyError, ValueError):
+
+            async def broken(self, *args, _error=error, **more):
+                raise _error(f"{args} {more} {TOKENS['third']} {TOKENS['first']} {ACS_KEYS['third']}")
+
+            with monkeypatch.context() as patch:
+                patch.setattr(type(port), method, broken)
+                for verb, route, sent in (
+                    ("POST", "/providers", body),
+                    ("PATCH", made["twilio"][0], settings),
+                    ("POST", f"{made['twilio'][0]}/check", None),
+                    ("POST", "/messages", {"from": made["twilio"][1], "to": PERSON, "text": "Hello"}),
+                ):
+                    answer = await ready.call(verb, route, sent, headers={"If-Match": "*"})
+                    assert answer.status < 600
+                place = f"{ready.gateway.url}/api/callbacks/twilio/{made['twilio'][0].rpartition('/')[2]}/report"
+                async with ready.gateway.session.post(
+                    place, data={"MessageSid": "x"}, headers={"X-Twilio-Signature": "x"}
+                ) as response:
+                    assert response.status in {403, 500, 503}
+                await asyncio.sleep(0.05)
+    for adapter in ready.gateway.application.vendors.values():
+
+        async def failing(self, account, *_):
+            raise RuntimeError(f"{account.settings} {dict(account.settings)}")
+
+        with monkeypatch.context() as patch:
+            for method in ("send", "check", "lookup"):
+                patch.setattr(type(adapter), method, failing)
+            place, sender = made[adapter.description.name]
+            assert (await ready.call("POST", f"{place}/check")).status == 500
+            (identity,) = await ready.send(sender, PERSON, "An adapter's own fault")
+            await ready.until(identity, "unknown")
+    for vendor in made:
+        await ready.ask("DELETE", f"/{vendor}/faults")
+
+
+async def remove(ready, made):
+    """Delete all providers."""
+    for place, _ in made.values():
+        assert (await ready.call("DELETE", f"{place}?force=true")).status == 204
+
+
+async def test_no_credential_leaves_the_gateway(mine, everything, path_of_store, monkeypatch):
+    """Through set-up, use, rotation, faults and removal no log line, answer, row or queue message holds a canary."""
+    made = await create(mine)
+    assert TOKENS["first"] in repr(store.secrets(path_of_store)), "the canaries are in use"
+    await use(mine, made)
+    assert everything.look() == []
+    await rotate(mine, made)
+    assert everything.look() == []
+    await break_things(mine, made, monkeypatch)
+    assert everything.look() == []
+    await remove(mine, made)
+    assert everything.look() == []
+    assert len(everything.answers) > 100
+    assert len(everything.logs) > 200
+    assert any("failed with RuntimeError" in line for line in everything.logs)
+
+
+def leak_into_log(monkeypatch, ready):
+    """Log a provider's settings."""
+    real = Directory.accounts
+
+    async def accounts(self, provider):
+        found = await real(self, provider)
+        logging.getLogger("sms.leak").debug("using %s", dict(found[0].settings))
+        return found
+
+    monkeypatch.setattr(Directory, "accounts", accounts)
+
+
+def leak_into_answer(monkeypatch, ready):
+    """Answer with what went wrong in the exception's own words."""
+
+    async def check(self, account, http):
+        from functions.vendors.contract import Check
+
+        return Check(ok=False, detail=f"could not sign in with {account.settings['authToken']}")
+
+    monkeypatch.setattr(type(ready.gateway.application.vendors["twilio"]), "check", check)
+
+
+def leak_into_row(monkeypatch, ready):
+    """Keep the vendor's words, which quote the header that was sent."""
+    from functions.vendors.contract import Reason, Refused
+
+    async def send(self, account, call, http):
+        pair = f"{account.settings['accountSid']}:{account.settings['authToken']}"
+        said = f"Authorization: Basic {base64.b64encode(pair.encode()).decode()}"
+        return {message.id: Refused(Reason.OTHER, detail=said) for message in call.messages}
+
+    monkeypatch.setattr(type(ready.gateway.application.vendors["twilio"]), "send", send)
+
+
+def leak_into_queue(monkeypatch, ready):
+    """Put more into the queue than the batch's id."""
+    from functions.gateway import envelope
+
+    real = envelope.dispatch
+    monkeypatch.setattr(envelope, "dispatch", lambda batch: real(batch)[:-1] + f',"token":"{TOKENS["first"]}"}}')
+
+
+def leak_into_traceback(monkeypatch, ready):
+    """Let an exception with a credential in it out of a function that a queue starts, as it would be unguarded."""
+
+    async def dispatch(self, batch):
+        raise ValueError(f"bad connection string endpoint=x;accesskey={ACS_KEYS['first']}")
+
+    async def unguarded(_, work):
+        await work()
+
+    monkeypatch.setattr(type(ready.gateway.application.dispatcher), "dispatch", dispatch)
+    monkeypatch.setattr(workers, "carry_out", unguarded)
+
+
+LEAKS = {
+    "logs": (leak_into_log, "twilio first"),
+    "answers": (leak_into_answer, "twilio first"),
+    "rows": (leak_into_row, "twilio first"),
+    "queued": (leak_into_queue, "twilio first"),
+    "traceback": (leak_into_traceback, "acs first"),
+}
+
+
+@pytest.mark.parametrize("where", list(LEAKS))
+async def test_the_search_finds_a_leak(mine, everything, monkeypatch, where):
+    """A credential that is let out on purpose is found, wherever it is: the test above can fail."""
+    leak, canary = LEAKS[where]
+    made = await create(mine)
+    assert everything.look() == []
+    leak(monkeypatch, mine)
+    place, sender = made["twilio"]
+    await mine.call("POST", f"{place}/check")
+    await mine.send(sender, PERSON)
+    found = []
+    for _ in range(100):
+        found = everything.look()
+        if found:
+            break
+        await asyncio.sleep(0.02)
+    assert (canary, {"traceback": "logs"}.get(where, where)) in found
+
+
+@pytest.mark.parametrize("name", list(CANARIES))
+def test_spellings_are_found(name):
+    """A canary is found as it is and inside base64 at any offset, and no canary hides in another's spelling."""
+    secret = CANARIES[name]
+    for text in (
+        secret,
+        quote(secret, safe=""),
+        *(base64.b64encode(b"AC12345:"[:offset] + secret.encode() + b"tail").decode() for offset in range(8)),
+    ):
+        assert (name, "logs") in Everything(logs=[f"before {text} after"]).leaks(), text
