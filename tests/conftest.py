@@ -3,26 +3,28 @@
 from __future__ import annotations
 
 import asyncio
-import base64
+import hashlib
 import ipaddress
 import json
 import socket
-from collections.abc import Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 import pytest
 
 from devhost.running import ROOT, Answer, Gateway, running_gateway
 from devhost.settings import read_host_json
+from functions.app import DISPATCH_QUEUE
 from functions.gateway.states import FINAL
 from functions.gateway.timing import Timing
 from functions.settings import read_settings
 from functions.storage.embedded import open_embedded
 from functions.triggers import api
 from sandbox.clock import Clock as SandboxClock
+from sandbox.kit import Addresses, Customer, kits
 from sandbox.testing import running_sandbox
 from tests.triggers.documented import Documented
 
@@ -196,19 +198,8 @@ async def sandbox(clock):
         yield running
 
 
-@dataclass
-class Kit:
-    """What an account at a simulated vendor needs.
-
-    Args:
-        sender: The type and address of its sender.
-        open: Makes the account in the sandbox, with the sender's address, and returns the provider's settings.
-        listen: Tells the sandbox where replies and reports of the finished provider go.
-    """
-
-    sender: tuple[str, str]
-    open: Callable[[Ready, str, str], Any]
-    listen: Callable[[Ready, Made], Any]
+KITS = kits()
+"""How to become a customer of each simulated vendor."""
 
 
 @dataclass
@@ -282,10 +273,13 @@ class Ready:
             more: More members of the request that creates the provider.
         """
         kit = KITS[vendor]
-        kind, address = sender or kit.sender
-        settings = await kit.open(self, account, address)
+        kind, address = sender or (kit.sender_type, kit.sender)
+        # A vendor may look at the machine's time, from which a test's clock may be far away.
+        customer = Customer(account, partial(_secret_of, account), address, clock_skew_seconds=1e9)
+        for call in kit.account(customer):
+            await self.ask("POST", call.path, dict(call.body))
         body = {"vendor": vendor, "name": f"{vendor} {account}"} | more
-        body["settings"] = settings | more.get("settings", {})
+        body["settings"] = dict(kit.settings(customer, self.sandbox.base_url)) | more.get("settings", {})
         created = await self.call("POST", "/providers", body)
         assert created.status == 201, created.body
         made = Made(created.body["id"], vendor, account, body["settings"], address=address)
@@ -295,8 +289,15 @@ class Ready:
         if finish:
             finished = await self.call("POST", f"/providers/{made.id}/finish")
             assert finished.status == 200, finished.body
-        await kit.listen(self, made)
+        urls = (await self.call("GET", f"/providers/{made.id}/callbacks")).body
+        addresses = Addresses(*(self._address(urls[kind]) for kind in ("report", "inbound")))
+        for call in kit.wiring(customer, addresses):
+            await self.ask("POST", call.path, dict(call.body))
         return made
+
+    def _address(self, named: str) -> str:
+        """Return the address of a callback; where Event Grid delivers, the gateway names a function."""
+        return named if named.startswith("http") else self.gateway.events_url(named)
 
     async def send(self, sender: Made | str, to: str | list[str], text: str = "Hello", **more: Any) -> list[str]:
         """Send, and return the ids of the accepted messages."""
@@ -322,61 +323,21 @@ class Ready:
             await asyncio.sleep(0.02)
         return message
 
+    async def idle(self, seconds: float = 5.0) -> None:
+        """Wait until the host has taken every message off the dispatch queue."""
+        async with asyncio.timeout(seconds):
+            while await self.gateway.application.storage.queues.length(DISPATCH_QUEUE):
+                await asyncio.sleep(0.02)
+
     async def delivered(self, sender: Made | str, to: str, text: str = "Hello", **more: Any) -> dict[str, Any]:
         """Send one message and wait until it is delivered."""
         (identity,) = await self.send(sender, to, text, **more)
         return await self.until(identity, "delivered")
 
 
-def token_of(account: str, what: str = "token") -> str:
+def _secret_of(account: str, name: str) -> str:
     """Return 32 hexadecimal digits that belong to an account."""
-    return (f"{what}{account}".encode().hex() + "0123456789abcdef" * 2)[:32]
-
-
-async def _open_acs(ready: Ready, account: str, address: str) -> dict[str, str]:
-    keys = [base64.b64encode(token_of(account, word).encode()).decode() for word in ("key", "next")]
-    # The SDK signs with the machine's time, from which a test's clock may be far away.
-    resource = {"name": account, "keys": keys, "numbers": [address], "clock_skew_seconds": 1e9}
-    await ready.ask("POST", "/acs/resources", resource)
-    return {"connectionString": f"endpoint={ready.sandbox.base_url}/;accesskey={keys[0]}"}
-
-
-async def _listen_acs(ready: Ready, made: Made) -> None:
-    urls = (await ready.call("GET", f"/providers/{made.id}/callbacks")).body
-    for kind, event in (("report", "SMSDeliveryReportReceived"), ("inbound", "SMSReceived")):
-        await ready.ask(
-            "POST",
-            f"/acs/resources/{made.account}/subscriptions",
-            {
-                "name": kind,
-                "endpoint": ready.gateway.events_url(urls[kind]),
-                "event_types": [f"Microsoft.Communication.{event}"],
-            },
-        )
-
-
-async def _open_twilio(ready: Ready, account: str, address: str) -> dict[str, str]:
-    del address  # Twilio's numbers are added together with where their replies go
-    sid, token = f"AC{token_of(account, 'sid')}", token_of(account)
-    await ready.ask("POST", "/twilio/accounts", {"sid": sid, "token": token})
-    return {"accountSid": sid, "authToken": token, "baseUrl": ready.sandbox.base_url}
-
-
-async def _listen_twilio(ready: Ready, made: Made) -> None:
-    urls = (await ready.call("GET", f"/providers/{made.id}/callbacks")).body
-    sid = made.settings["accountSid"]
-    await ready.ask(
-        "POST",
-        f"/twilio/accounts/{sid}/numbers",
-        {"number": made.address, "account": sid, "sms_url": urls["inbound"]},
-    )
-
-
-KITS = {
-    "acs": Kit(("toll_free", "+18885550100"), _open_acs, _listen_acs),
-    "twilio": Kit(("long_code", "+14255550199"), _open_twilio, _listen_twilio),
-}
-"""How each simulated vendor is set up; a new vendor is one more entry."""
+    return hashlib.blake2b(f"{account}|{name}".encode(), digest_size=16).hexdigest()
 
 
 @pytest.fixture

@@ -17,12 +17,12 @@ from functions.gateway.envelope import batch_to_dispatch
 from functions.gateway.models import SendRequest
 from functions.settings import read_settings
 from functions.storage.counting import counted
+from functions.vendors.registry import vendors
 from sandbox.testing import running_sandbox
 from tests.conftest import KITS, Ready
 
 MESSAGES = 1000
 HOST = {"receive", "extend", "delete", "length"}
-PER_MESSAGE = {"acs": (0.05, 0.01), "twilio": (0.1, 0.02)}
 
 
 def app_requests(counter) -> int:
@@ -68,7 +68,8 @@ async def test_accepting_and_dispatching_stay_within_budget(start_gateway, stora
         f"{vendor}: accept {accepting} requests for {MESSAGES} messages; dispatch {dispatching / MESSAGES:.3f} "
         f"requests and {executions / MESSAGES:.3f} executions a message; {dict(counter.by_operation)}"
     )
-    requests, runs = PER_MESSAGE[vendor]
+    many = vendors()[vendor].description.capabilities.recipients_per_call > 1
+    requests, runs = (0.05, 0.01) if many else (0.1, 0.02)
     assert answer.accepted == sent == MESSAGES
     assert accepting <= 25
     assert dispatching / MESSAGES <= requests
@@ -86,8 +87,8 @@ async def ledger_count(sandbox, vendor: str) -> int:
         return len((await answer.json())["items"])
 
 
-@pytest.mark.parametrize(("vendor", "expected"), [("acs", MESSAGES), ("twilio", 2 * MESSAGES)])
-async def test_a_burst_of_reports_stays_within_budget(start_gateway, storage, sandbox, vendor, expected) -> None:
+@pytest.mark.parametrize("vendor", KITS)
+async def test_a_burst_of_reports_stays_within_budget(start_gateway, storage, sandbox, vendor) -> None:
     """Reports that arrive together share their writes."""
     store, counter = counted(storage)
     ready = Ready(await start_gateway(on=store), sandbox)
@@ -98,15 +99,16 @@ async def test_a_burst_of_reports_stays_within_budget(start_gateway, storage, sa
     await ready.send(made, [f"+1425{2_000_000 + n}" for n in range(MESSAGES)])
     executions = ready.gateway.host.executions
     async with asyncio.timeout(30):
-        while (reports := executions["take_callback"] + executions["sms_delivery_report_received"]) < expected:
+        while await ledger_count(sandbox, vendor) < MESSAGES:
             await asyncio.sleep(0.1)
     await sandbox.idle()
 
+    reports = executions["take_callback"] + executions["sms_delivery_report_received"]
     # Each of the ten batches has three rows of its own: accepted, sending, outcome. All others are reports.
     reporting = counter.by_operation["insert", "batches"] - 3 * 10 + counter.by_operation["get", "batches"]
     print(
         f"{vendor}: {reporting / reports:.3f} requests a report, {app_requests(counter) / MESSAGES:.3f} requests and "
         f"{(executions.total() - before) / MESSAGES:.3f} executions a message in all; {dict(counter.by_operation)}"
     )
-    assert reports == expected
+    assert reports >= MESSAGES
     assert reporting / reports <= 0.5

@@ -17,11 +17,11 @@ import pytest
 from devhost.demo.__main__ import main
 from devhost.demo.clients import Api, People, UnexpectedAnswerError
 from devhost.demo.folder import Folder, FolderError
-from devhost.demo.kit import kits
 from devhost.demo.screen import Screen
 from devhost.demo.setting_up import SettingUp
 from devhost.demo.story import Deadline, Story
 from functions.vendors.registry import vendors
+from sandbox.kit import kits
 
 ROOT = Path(__file__).resolve().parent.parent
 DEMO = [sys.executable, "-m", "devhost.demo"]
@@ -219,7 +219,7 @@ async def test_replies_that_do_not_come_back_are_failures(gateway, sandbox):
     """A number whose webhook is not set loses the reply and the STOP, and both are named."""
     kit = kits()["twilio"]
     nowhere = "http://127.0.0.1:9/inbound"
-    deaf = replace(kit, wiring=lambda secret, given: kit.wiring(secret, replace(given, inbound=nowhere)))
+    deaf = replace(kit, wiring=lambda customer, given: kit.wiring(customer, replace(given, inbound=nowhere)))
     story = await told(gateway, sandbox, deaf, patience=1.5)
     said = "\n".join(story.failures)
     assert "reply: received 0 times instead of once" in said
@@ -232,7 +232,7 @@ async def test_replies_that_do_not_come_back_are_failures(gateway, sandbox):
 async def test_wrong_credentials_end_the_story(gateway, sandbox, kit):
     """An account that the vendor does not know ends the set-up at the credential check."""
     with pytest.raises(UnexpectedAnswerError, match="the credentials are refused"):
-        await told(gateway, sandbox, replace(kit, account=lambda _secret: []))
+        await told(gateway, sandbox, replace(kit, account=lambda _customer: []))
 
 
 def test_every_vendor_can_be_shown():

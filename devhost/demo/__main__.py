@@ -22,7 +22,6 @@ from pathlib import Path
 
 from devhost.demo.clients import Api, People, UnexpectedAnswerError
 from devhost.demo.folder import Folder, FolderError
-from devhost.demo.kit import Kit, kits
 from devhost.demo.screen import Screen, complain
 from devhost.demo.setting_up import SettingUp
 from devhost.demo.story import FRIEND, Deadline, Leftovers, Story
@@ -33,6 +32,7 @@ from functions.gateway.timing import Timing
 from functions.settings import Settings, read_settings
 from functions.storage.embedded import open_embedded
 from functions.storage.ports import StorageError
+from sandbox.kit import Kit, kits
 from sandbox.server import Sandbox
 from sandbox.testing import running_sandbox
 

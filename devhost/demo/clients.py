@@ -7,7 +7,7 @@ from typing import Any
 
 import aiohttp
 
-from devhost.demo.kit import ControlCall
+from sandbox.kit import ControlCall
 
 _FIRST_ERROR = 400
 _PAGE = 500

@@ -8,8 +8,8 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from devhost.demo.clients import Api, People, UnexpectedAnswerError
-from devhost.demo.kit import Addresses, Kit, Secret
 from devhost.demo.screen import Screen
+from sandbox.kit import Addresses, Customer, Kit, Secret
 
 _DIGITS = 32
 
@@ -51,10 +51,10 @@ class SettingUp:
         Raises:
             UnexpectedAnswerError: A step was refused, or the credentials do not work.
         """
-        secret = secrets_of(self._master, kit.vendor)
-        for call in kit.account(secret):
+        customer = Customer("demo", secrets_of(self._master, kit.vendor), kit.sender)
+        for call in kit.account(customer):
             await self._people.set_up(call)
-        provider = await self._provider(kit, title, kit.settings(secret, self._people.url))
+        provider = await self._provider(kit, title, kit.settings(customer, self._people.url))
         path = f"/providers/{provider['id']}"
         sender = await self._api.post(f"{path}/senders", {"type": kit.sender_type, "address": kit.sender})
         self._screen.step("sender", f"{sender['address']}, {sender['type']}")
@@ -65,7 +65,8 @@ class SettingUp:
             raise UnexpectedAnswerError(f"the credentials are refused: {checked['detail']}")
         self._screen.step("check", f"the credentials work: {checked['detail']}")
         callbacks = await self._api.get(f"{path}/callbacks")
-        for call in kit.wiring(secret, Addresses(*(self._address(callbacks[kind]) for kind in ("report", "inbound")))):
+        addresses = Addresses(*(self._address(callbacks[kind]) for kind in ("report", "inbound")))
+        for call in kit.wiring(customer, addresses):
             await self._people.set_up(call)
         for what, kind in (("reports", "report"), ("replies", "inbound")):
             by_event = "" if callbacks[kind].startswith("http") else "the function "

@@ -14,8 +14,8 @@ from functools import partial
 from typing import Any, TypeVar
 
 from devhost.demo.clients import Api, People
-from devhost.demo.kit import Kit
 from devhost.demo.screen import Screen
+from sandbox.kit import Kit
 
 T = TypeVar("T")
 

@@ -19,7 +19,9 @@ INBOUND_TYPE = "Microsoft.Communication.SMSReceived"
 async def sent(ready):
     """Send a message that no report comes for, so that the test may report on it."""
     (identity,) = await ready.send(ready.twilio, "+14255550180")
-    return await ready.until(identity, "sent")
+    message = await ready.until(identity, "sent")
+    await ready.idle()
+    return message
 
 
 @pytest.fixture
@@ -80,6 +82,7 @@ async def test_a_signature_is_good_for_one_request(ready, sent, report, request_
     made = ready.twilio
     other = (await ready.send(made, "+12065550180"))[0]
     await ready.until(other, "sent")
+    await ready.idle()
     base = (await ready.call("GET", f"/providers/{made.id}/callbacks")).body
     form = {"MessageSid": sent["vendorId"], "MessageStatus": "delivered", "AccountSid": made.settings["accountSid"]}
     seen = RequestValidator(made.settings["authToken"]).compute_signature(

@@ -20,6 +20,7 @@ async def pages(ready, route, limit, between=None, **query):
         answer = await ready.call("GET", f"{route}?{urlencode(wanted)}")
         assert answer.status == 200, answer.body
         found.append(answer.body["items"])
+        assert len(found) < 100, "the pages do not end"
         assert len(found[-1]) <= limit
         cursor = answer.body.get("next")
         if cursor is None:

@@ -5,6 +5,7 @@ and warning dictionary", "Outbound message status in status callbacks", "Webhook
 "Webhook connection overrides", "Advanced Opt-Out". What Twilio does not publish is marked ASSUMED.
 """
 
+from sandbox.vendors.twilio.kit import KIT
 from sandbox.vendors.twilio.overrides import overrides
 from sandbox.vendors.twilio.records import Account, Number, Service
 from sandbox.vendors.twilio.vendor import TwilioVendor
@@ -14,6 +15,7 @@ VENDOR = TwilioVendor
 
 __all__ = [
     "ERROR_CODES",
+    "KIT",
     "VENDOR",
     "Account",
     "Number",

@@ -1,1 +1,0 @@
-"""One file for each vendor that the demo can show; each ends in ``KIT``."""
