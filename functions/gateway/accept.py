@@ -58,9 +58,11 @@ class Origin:
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """One message of a call, its defaults filled in."""
+    """One message of a call, its defaults filled in, and where in the request each part stands."""
 
-    pointer: str
+    to_at: str
+    text_at: str
+    metadata_at: str
     to: str
     text: str | None
     reference: str | None
@@ -263,24 +265,26 @@ def _wanted(request: SendRequest) -> list[Wanted]:
     if (request.to is None) == (request.messages is None):
         raise invalid("/to", "Give either `to` or `messages`.")
     if request.messages is not None:
-        pairs = [(f"/messages/{place}", message) for place, message in enumerate(request.messages)]
+        found = [(f"/messages/{place}", f"/messages/{place}/to", one) for place, one in enumerate(request.messages)]
         where = "/messages"
     elif isinstance(request.to, str):
-        pairs, where = [("", MessageIn(to=request.to))], "/to"
+        found, where = [("", "/to", MessageIn(to=request.to))], "/to"
     else:
-        pairs = [(f"/to/{place}", MessageIn(to=number)) for place, number in enumerate(request.to or [])]
+        found = [("", f"/to/{place}", MessageIn(to=number)) for place, number in enumerate(request.to or [])]
         where = "/to"
-    if not 1 <= len(pairs) <= MAX_MESSAGES:
-        raise invalid(where, f"A call takes 1 to {MAX_MESSAGES} messages; this one has {len(pairs)}.")
+    if not 1 <= len(found) <= MAX_MESSAGES:
+        raise invalid(where, f"A call takes 1 to {MAX_MESSAGES} messages; this one has {len(found)}.")
     return [
         Wanted(
-            pointer=pointer,
+            to_at=to_at,
+            text_at="/text" if message.text is None and request.text is not None else f"{at}/text",
+            metadata_at="/metadata" if message.metadata is None else f"{at}/metadata",
             to=message.to,
             text=message.text or request.text,
             reference=message.reference or request.reference,
             metadata=message.metadata if message.metadata is not None else request.metadata,
         )
-        for pointer, message in pairs
+        for at, to_at, message in found
     ]
 
 
@@ -292,22 +296,19 @@ def _check_validity(request: SendRequest, origin: Origin) -> None:
 
 def _check(message: Wanted, origin: Origin) -> tuple[Item | Refusal, list[str]]:
     """Return the message as it will be sent with warnings, or why it cannot be."""
-    to_pointer = f"{message.pointer}/to" if not message.pointer.startswith("/to") else message.pointer
     try:
         recipient = parse_recipient(message.to)
     except NumberError as error:
-        return Refusal(code=RefusalCode.INVALID_RECIPIENT, field=to_pointer, detail=str(error)), []
+        return Refusal(code=RefusalCode.INVALID_RECIPIENT, field=message.to_at, detail=str(error)), []
     if origin.sender.type is SenderType.ALPHANUMERIC and not alphanumeric_allowed(recipient):
         detail = "Alphanumeric senders are not allowed in this recipient's country; use a number."
-        return Refusal(code=RefusalCode.SENDER_NOT_ALLOWED, field=to_pointer, detail=detail), []
+        return Refusal(code=RefusalCode.SENDER_NOT_ALLOWED, field=message.to_at, detail=detail), []
     found, problem = check_text(message.text or "", origin.description)
     if found is None:
-        field = f"{message.pointer}/text" if message.pointer.startswith("/messages") else "/text"
-        return Refusal(code=RefusalCode.INVALID_TEXT, field=field, detail=problem), []
+        return Refusal(code=RefusalCode.INVALID_TEXT, field=message.text_at, detail=problem), []
     if message.metadata is not None and len(orjson.dumps(message.metadata)) > MAX_METADATA_BYTES:
         detail = f"Metadata is at most {MAX_METADATA_BYTES} bytes of JSON."
-        field = f"{message.pointer}/metadata" if message.pointer.startswith("/messages") else "/metadata"
-        return Refusal(code=RefusalCode.INVALID_METADATA, field=field, detail=detail), []
+        return Refusal(code=RefusalCode.INVALID_METADATA, field=message.metadata_at, detail=detail), []
     item = Item(
         recipient.number,
         message.text or "",

@@ -121,7 +121,8 @@ class Reports:
         now = to_ms(self._clock())
         for item in items:
             log.warning("Set aside an item from %s: %s", vendor, item.why)
-            digest = hashlib.blake2b(item.raw.encode(errors="replace"), digest_size=12).hexdigest()
+            said = f"{vendor}|{item.why}|{item.raw}".encode(errors="replace")
+            digest = hashlib.blake2b(said, digest_size=12).hexdigest()
             values: dict[str, Value] = {
                 "vendor": vendor,
                 "why": item.why,

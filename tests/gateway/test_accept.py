@@ -103,6 +103,16 @@ async def test_requests_at_once_under_one_key_are_one_request(ready) -> None:
     assert sum(len(batch.items) for batch in await batches(ready)) == 250
 
 
+async def test_a_refusal_points_to_where_the_fault_stands(ready) -> None:
+    """A text that the call gave for all its messages is named there, a message's own text at the message."""
+    messages = [{"to": "+14252000000"}, {"to": "+14252000001", "text": "\u0000"}, {"to": "+14252000002", "text": "ok"}]
+
+    answer = await send(ready, {"text": "\u0007", "messages": messages})
+
+    refused = [item["refusal"]["field"] for item in answer.body["messages"] if item["status"] == "refused"]
+    assert refused == ["/text", "/messages/1/text"]
+
+
 async def test_a_key_is_forgotten_after_two_days(ready, clock) -> None:
     """An old key may be used again; the request then counts as new."""
     body = {"to": "+14252000000", "text": "Hi"}

@@ -141,6 +141,30 @@ async def test_a_late_report_corrects_a_closed_batch(ready, clock) -> None:
     assert listed["id"] == identity
 
 
+async def test_a_report_of_another_vendor_is_set_aside(ready) -> None:
+    """An event that names a batch of another vendor's changes nothing about it."""
+    await ready.ask("PUT", "/twilio/faults", {"callback_drop": 1})
+    (identity,) = await ready.send(ready.twilio, "+14255550101")
+    await ready.until(identity, "sent")
+    data = {"messageId": "x", "to": "+14255550101", "deliveryStatus": "Failed", "tag": split_message_id(identity)[0]}
+    event = {
+        "id": "x",
+        "topic": "/subscriptions/x/providers/microsoft.communication/communicationservices/one",
+        "subject": "/phonenumber/14255550199",
+        "eventType": "Microsoft.Communication.SMSDeliveryReportReceived",
+        "eventTime": "2026-11-22T12:00:00Z",
+        "dataVersion": "1.0",
+        "data": data,
+    }
+    url = ready.gateway.events_url("sms_delivery_report_received")
+    async with ready.gateway.session.post(url, json=[event], headers={"aeg-event-type": "Notification"}) as answer:
+        assert answer.status == 202
+
+    assert (await ready.message(identity))["status"] == "sent"
+    aside = [row async for row in ready.gateway.application.storage.tables.scan("setaside", first="0", last="9" * 9)]
+    assert [row.values["vendor"] for row in aside] == ["acs"]
+
+
 async def test_what_is_still_open_after_the_window_becomes_unknown(ready, clock) -> None:
     """A message without a report is not failed: nobody knows."""
     app = ready.gateway.application
