@@ -302,6 +302,7 @@ async def test_callbacks_that_prove_nothing(ready, request_raw, post_signed, dum
     token = made.settings["authToken"]
     (message,) = await ready.send(made, "+14255550180")
     sent = await ready.until(message, "sent")
+    await ready.idle()
     base = f"{ready.gateway.url}/api/callbacks"
     url = f"{base}/twilio/{made.id}/report?message={message}"
     form = {

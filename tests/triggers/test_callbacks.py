@@ -197,6 +197,7 @@ async def test_replayed_events_change_nothing(ready, dump, cloud):
         event(INBOUND_TYPE, {"messageId": "Incoming_1", "from": ANN, "to": to, "message": "Hello"}, 2, cloud),
     ]
     assert await post_events(ready.gateway, "sms_delivery_report_received", events) == 202
+    await ready.idle()
     before = dump()
     assert (await ready.message(identity))["status"] == "delivered"
     assert [item["text"] for item in (await ready.call("GET", "/inbound")).body["items"]] == ["Hello"]

@@ -424,6 +424,7 @@ async def test_delete_with_messages_in_flight(ready, dump):
     sent = await ready.send(ready.twilio, ["+14255550180", "+12065550180"])
     for identity in sent:
         await ready.until(identity, "sent")
+    await ready.idle()
     place, before = f"/providers/{ready.twilio.id}", dump()
     for query in ("", "?force=false"):
         problem = check_problem(await ready.call("DELETE", place + query), 409, "force")
