@@ -28,7 +28,7 @@ _SCAN: Final = (
     "ORDER BY part, key LIMIT ?"
 )
 _REPLACE: Final = "UPDATE rows SET etag = ?, vals = ? WHERE tbl = ? AND part = ? AND key = ? AND etag = ?"
-_DELETE: Final = "DELETE FROM rows WHERE tbl = ?1 AND part = ?2 AND key = ?3 AND (?4 IS NULL OR etag = ?4)"
+_DELETE: Final = "DELETE FROM rows WHERE tbl = ? AND part = ? AND key = ? AND etag = coalesce(?, etag)"
 BEYOND_ALL_KEYS: Final = "\U0010ffff"
 _EXISTS: Final = "SELECT 1 FROM rows WHERE tbl = ? AND part = ? AND key = ?"
 
