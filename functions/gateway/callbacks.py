@@ -66,7 +66,7 @@ class Callbacks:
         except MalformedError as error:
             raise ProblemError(Kind.MALFORMED, str(error)) from error
         await self._keep(parsed, vendor_name, provider.id)
-        return vendor.answer(callback.kind)
+        return vendor.answer(callback)
 
     async def take_event(self, event: Event) -> None:
         """Take an Event Grid event; one that cannot be read is set aside, since repeating it would not help."""

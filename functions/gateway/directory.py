@@ -30,7 +30,6 @@ from functions.vendors.contract import (
     Sender,
     SenderType,
     Setting,
-    SettingError,
     SettingType,
     Vendor,
     variants,
@@ -416,10 +415,7 @@ class Directory:
                 )
             errors += [FieldError(f"/settings/{name}", problem) for problem in self._objections(setting, value)]
         _require(errors)
-        try:
-            vendor.check_settings(settings)
-        except SettingError as error:
-            raise invalid(f"/settings/{error.setting}", error.detail) from error
+        _require(FieldError(f"/settings/{wrong.setting}", wrong.detail) for wrong in vendor.check_settings(settings))
 
     def _objections(self, setting: Setting, value: str) -> list[str]:
         if setting.type is SettingType.URL:

@@ -30,7 +30,7 @@ from functions.gateway.models import (
 from functions.gateway.problems import FieldError, Kind, ProblemError
 from functions.triggers.api import Call, Reply, operation, required_match
 from functions.triggers.names import INBOUND_EVENTS, REPORT_EVENTS
-from functions.vendors.contract import CallbackUrls
+from functions.vendors.contract import CallbackUrls, Wiring
 
 blueprint = func.Blueprint()
 _IF_MATCH = {"If-Match": "The ETag of the version to change, or `*`."}
@@ -208,7 +208,7 @@ async def show_callbacks(call: Call) -> Reply:
             report=urls.report_function if by_event else urls.report,
             inbound=urls.inbound_function if by_event else urls.inbound,
             authentication=vendor.description.capabilities.callback_authentication,
-            steps=[SetupStepView(**asdict(step)) for step in vendor.set_up(urls)],
+            steps=[SetupStepView(**asdict(step)) for step in vendor.set_up(Wiring(urls))],
         )
     )
 

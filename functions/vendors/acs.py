@@ -12,7 +12,7 @@ import base64
 import json
 import re
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextvars import ContextVar
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
@@ -22,7 +22,6 @@ from urllib.parse import urlsplit
 from functions.vendors.contract import (
     Accepted,
     Account,
-    CallbackUrls,
     Capabilities,
     Check,
     DeliveryReport,
@@ -48,6 +47,7 @@ from functions.vendors.contract import (
     State,
     Unknown,
     Vendor,
+    Wiring,
     retry_after,
 )
 
@@ -269,23 +269,29 @@ class Acs(Vendor):
 
     description = DESCRIPTION
 
-    def check_settings(self, settings: Mapping[str, str]) -> None:
+    def check_settings(self, settings: Mapping[str, str]) -> Sequence[SettingError]:
         """Check that the connection strings hold an endpoint and a base64 key, both of one resource."""
-        endpoints = []
+        endpoints, wrong = [], []
         for name in ("connectionString", "connectionStringSecondary"):
             if text := settings.get(name):
                 endpoint, key = _endpoint_and_key({"connectionString": text})
                 if not endpoint or not _is_base64(key):
-                    raise SettingError(
-                        name, "Give it as endpoint=https://…/;accesskey=… just as the Keys page shows it."
+                    wrong.append(
+                        SettingError(name, "Give it as endpoint=https://…/;accesskey=… just as the Keys page shows it.")
                     )
-                if urlsplit(endpoint).path:
-                    raise SettingError(name, "The endpoint has no path: it ends behind .communication.azure.com.")
-                endpoints.append(endpoint)
+                elif urlsplit(endpoint).path:
+                    wrong.append(
+                        SettingError(name, "The endpoint has no path: it ends behind .communication.azure.com.")
+                    )
+                else:
+                    endpoints.append(endpoint)
         if len(set(endpoints)) > 1:
-            raise SettingError("connectionStringSecondary", "It must be of the same resource as connectionString.")
+            wrong.append(
+                SettingError("connectionStringSecondary", "It must be of the same resource as connectionString.")
+            )
         if endpoints and settings.get("endpoint"):
-            raise SettingError("endpoint", "Give either a connection string or an endpoint, not both.")
+            wrong.append(SettingError("endpoint", "Give either a connection string or an endpoint, not both."))
+        return wrong
 
     def account_name(self, settings: Mapping[str, str]) -> str:
         """Return the resource's name: the first label of its host name."""
@@ -343,7 +349,7 @@ class Acs(Vendor):
             return Check(ok=False, detail=f"The resource answered {result.code}: {result.detail}")
         return Check(ok=False, detail=result.why if isinstance(result, Unknown) else "")
 
-    def set_up(self, urls: CallbackUrls) -> tuple[SetupStep, ...]:
+    def set_up(self, wiring: Wiring) -> tuple[SetupStep, ...]:
         """Describe the Event Grid system topic and its two subscriptions."""
         return (
             SetupStep(
@@ -355,12 +361,12 @@ class Acs(Vendor):
                 "Subscribe to delivery reports",
                 "On the system topic: + Event Subscription. Event type: SMS Delivery Report Received; endpoint type: "
                 "Azure Function; choose this function of the gateway's app. Set up dead-lettering to a blob container.",
-                urls.report_function,
+                wiring.urls.report_function,
             ),
             SetupStep(
                 "Subscribe to replies",
                 "A second event subscription. Event type: SMS Received; endpoint type: Azure Function; this function.",
-                urls.inbound_function,
+                wiring.urls.inbound_function,
             ),
         )
 

@@ -108,6 +108,8 @@ class SettingType(StrEnum):
     TEXT = "text"
     URL = "url"
     CONNECTION_STRING = "connection_string"
+    NETWORKS = "networks"
+    JSON = "json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +125,8 @@ class Setting:
         secret: Kept in the secret store only and never shown.
         pattern: A regular expression the whole value must match.
         secondary_of: The setting this one stands in for while a secret is being rotated.
+        callback: Only proves callbacks; no call to the vendor needs it.
+        generated: The gateway makes its value; nobody sets it.
     """
 
     name: str
@@ -133,6 +137,8 @@ class Setting:
     secret: bool = False
     pattern: str | None = None
     secondary_of: str | None = None
+    callback: bool = False
+    generated: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +148,7 @@ class SenderRule:
     Args:
         type: The type.
         two_way: Whether people can reply to it.
-        countries: ISO 3166 codes it reaches; empty for no limit known to the gateway.
+        countries: ISO 3166 codes it reaches, others are refused before sending; empty for no limit known.
         per_minute: Messages a minute that the vendor allows by default; ``None`` where it gives no figure.
         note: What an operator should know before choosing it.
     """
@@ -172,6 +178,7 @@ class Capabilities:
         inbound: Whether replies come back.
         correlation: How a report finds its message.
         callback_authentication: How a callback is authenticated.
+        subscribes: Whether callbacks can be set up by a call to the vendor.
     """
 
     recipients_per_call: int
@@ -186,6 +193,7 @@ class Capabilities:
     inbound: bool
     correlation: str
     callback_authentication: str
+    subscribes: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,6 +210,8 @@ class Description:
         capabilities: What it can do.
         event_types: The Event Grid event types it sends; empty for vendors that post to HTTP.
         notice: What an operator must know before choosing it, such as a retirement.
+        callback_methods: The HTTP methods it calls back with.
+        published_sources: The networks its callbacks come from, as it publishes them.
     """
 
     name: str
@@ -213,6 +223,8 @@ class Description:
     one_of: tuple[str, ...] = ()
     event_types: tuple[str, ...] = ()
     notice: str = ""
+    callback_methods: tuple[str, ...] = ("POST",)
+    published_sources: tuple[str, ...] = ()
 
     def sender_rule(self, kind: SenderType) -> SenderRule | None:
         """Return the rule for a sender type, or ``None`` when the vendor does not support it."""
@@ -267,6 +279,7 @@ class SendCall:
             replay.
         validity: Seconds from now until the messages are worthless, or ``None``.
         report_url: Where the vendor should post delivery reports; the gateway's message or batch id may be added.
+        category: Why it is sent.
     """
 
     batch: str
@@ -275,6 +288,7 @@ class SendCall:
     first_attempt: datetime
     validity: int | None
     report_url: str
+    category: Category = Category.TRANSACTIONAL
 
 
 @dataclass(frozen=True, slots=True)
@@ -332,6 +346,9 @@ class Callback:
         query: Query parameters in order.
         headers: Names in lower case.
         body: The raw bytes.
+        method: The HTTP method.
+        token: The token in its path, if any.
+        settings: The provider's settings without the secrets, for vendors whose wire format is configured.
     """
 
     kind: str
@@ -339,6 +356,9 @@ class Callback:
     query: Mapping[str, str]
     headers: Mapping[str, str]
     body: bytes = field(repr=False)
+    method: str = "POST"
+    token: str = field(default="", repr=False)
+    settings: Mapping[str, str] = field(default_factory=dict, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -359,8 +379,21 @@ class Event:
 
 
 @dataclass(frozen=True, slots=True)
+class Part:
+    """The part of a long message that a report speaks of.
+
+    Args:
+        number: Which one, from 1.
+        count: How many parts the message has.
+    """
+
+    number: int
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
 class DeliveryReport:
-    """What a vendor says became of a message.
+    """What a vendor says became of a message, or of one part of it.
 
     Args:
         state: Our word for it.
@@ -373,6 +406,7 @@ class DeliveryReport:
         status: The vendor's own word.
         detail: The vendor's own sentence.
         at: When it happened, by the vendor's clock.
+        part: Which part it speaks of, where the vendor reports each; the message is delivered when all its parts are.
         raw: The item as it came.
     """
 
@@ -386,6 +420,7 @@ class DeliveryReport:
     status: str = ""
     detail: str = ""
     at: datetime | None = None
+    part: Part | None = None
     raw: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -451,6 +486,48 @@ class CallbackUrls:
 
 
 @dataclass(frozen=True, slots=True)
+class Wiring:
+    """What has to be known to say, or to set up, where a vendor calls back.
+
+    Args:
+        urls: The gateway's addresses for the provider.
+        settings: The provider's settings without the secrets.
+        secrets: The names of the secret settings that have a value.
+        senders: The provider's senders.
+    """
+
+    urls: CallbackUrls
+    settings: Mapping[str, str] = field(default_factory=dict)
+    secrets: frozenset[str] = frozenset()
+    senders: tuple[Sender, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class SupportText:
+    """A text ready to be sent to the vendor's support; passwords never stand in it.
+
+    Args:
+        language: ``en`` or ``de``.
+        subject: The subject of the mail.
+        text: The mail.
+    """
+
+    language: str
+    subject: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class HttpRequest:
+    """A request as it would be sent."""
+
+    method: str
+    url: str
+    headers: Mapping[str, str]
+    body: str
+
+
+@dataclass(frozen=True, slots=True)
 class SetupStep:
     """One thing an operator does at the vendor, in order.
 
@@ -485,7 +562,7 @@ class SettingError(ValueError):
     """A setting does not fit together with the others.
 
     Args:
-        setting: The name of the setting.
+        setting: The name of the setting; for one that holds JSON, followed by the path to the fault with slashes.
         detail: What is wrong and what would be right.
     """
 
@@ -493,6 +570,10 @@ class SettingError(ValueError):
         super().__init__(detail)
         self.setting = setting
         self.detail = detail
+
+
+class SubscribeError(Exception):
+    """The vendor did not set the callbacks up; the message says what it answered and what to do."""
 
 
 class Http(Protocol):
@@ -539,15 +620,55 @@ class Vendor(ABC):
         """Prove the credentials by a call that sends nothing."""
 
     @abstractmethod
-    def set_up(self, urls: CallbackUrls) -> tuple[SetupStep, ...]:
+    def set_up(self, wiring: Wiring) -> tuple[SetupStep, ...]:
         """Return what the operator has to do at the vendor so that callbacks arrive."""
 
-    def check_settings(self, settings: Mapping[str, str]) -> None:
-        """Check what the settings' own patterns cannot.
+    def support(self, wiring: Wiring) -> tuple[SupportText, ...]:
+        """Return a text to the vendor's support, in English and German, where support sets the callbacks up."""
+        del wiring
+        return ()
+
+    async def subscribe(self, account: Account, wiring: Wiring, http: Http) -> str:
+        """Set the callbacks up by calls to the vendor; doing it again changes nothing but what is out of date.
+
+        Returns:
+            What was done, in a sentence.
 
         Raises:
-            SettingError: A setting is wrong.
+            SubscribeError: The vendor did not take it.
         """
+        del account, wiring, http
+        raise SubscribeError(f"{self.description.title} has no API for this.")
+
+    def check_settings(self, settings: Mapping[str, str]) -> Sequence[SettingError]:
+        """Return what is wrong with the settings that their own patterns cannot tell."""
+        del settings
+        return ()
+
+    def addresses(self, settings: Mapping[str, str]) -> Mapping[str, str]:
+        """Return the addresses that stand inside a JSON setting, by the path as in ``SettingError``."""
+        del settings
+        return {}
+
+    def text_objection(self, text: str, settings: Mapping[str, str]) -> str:
+        """Return why the vendor cannot carry a text that others can, or an empty text."""
+        del text, settings
+        return ""
+
+    def calls_per_second(self, settings: Mapping[str, str]) -> float | None:
+        """Return how many sends a second the account may make; ``None`` where the gateway need not hold back."""
+        del settings
+        return None
+
+    def reports_by_vendor_id(self, settings: Mapping[str, str]) -> bool:
+        """Tell whether reports carry no id of ours, so that the vendor's own ids have to be kept to find messages."""
+        del settings
+        return False
+
+    def dry_run(self, settings: Mapping[str, str], call: SendCall) -> HttpRequest | None:
+        """Return the request that a call would make, from settings without secrets; ``None`` where it is not shown."""
+        del settings, call
+        return None
 
     def account_name(self, settings: Mapping[str, str]) -> str:
         """Return the vendor's own name of the account, as events carry it; empty where callbacks name the provider."""
@@ -613,9 +734,9 @@ class Vendor(ABC):
         del account, message, vendor_id, http
         return None
 
-    def answer(self, kind: str) -> Answer:
-        """Return what the vendor expects back for a callback of this kind."""
-        return self.answers.get(kind, Answer())
+    def answer(self, callback: Callback) -> Answer:
+        """Return what the vendor expects back for a callback that was taken."""
+        return self.answers.get(callback.kind, Answer())
 
 
 def retry_after(value: str | None, now: datetime) -> float | None:
@@ -635,14 +756,22 @@ def retry_after(value: str | None, now: datetime) -> float | None:
         return None
 
 
-def variants(description: Description, provider: str, settings: Mapping[str, str]) -> Sequence[Account]:
-    """Return the accounts that are valid now: the primary first, then one per secondary secret that is set."""
+def variants(
+    description: Description, provider: str, settings: Mapping[str, str], *, callbacks: bool = False
+) -> Sequence[Account]:
+    """Return the accounts that are valid now, the primary secrets first.
+
+    Args:
+        description: The vendor's.
+        provider: The provider's id.
+        settings: Its settings, secrets included.
+        callbacks: Whether secrets that only prove callbacks matter too; every mixture of old and new ones is valid.
+    """
     secondary = {s.name: s.secondary_of for s in description.settings if s.secondary_of}
     plain = {name: value for name, value in settings.items() if name not in secondary}
-    accounts = [Account(provider, plain)]
-    accounts += [
-        Account(provider, plain | {primary: settings[name]})
-        for name, primary in secondary.items()
-        if settings.get(name)
-    ]
-    return accounts
+    only_callbacks = {s.name for s in description.settings if s.callback}
+    found = [plain]
+    for name, primary in secondary.items():
+        if settings.get(name) and (callbacks or name not in only_callbacks):
+            found += [mixed | {primary: settings[name]} for mixed in found]
+    return [Account(provider, mixed) for mixed in found]

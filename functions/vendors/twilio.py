@@ -24,7 +24,6 @@ from functions.vendors.contract import (
     Account,
     Answer,
     Callback,
-    CallbackUrls,
     Capabilities,
     Check,
     DeliveryReport,
@@ -48,6 +47,7 @@ from functions.vendors.contract import (
     State,
     Unknown,
     Vendor,
+    Wiring,
     retry_after,
 )
 
@@ -345,7 +345,7 @@ class Twilio(Vendor):
             raw=answer.body,
         )
 
-    def set_up(self, urls: CallbackUrls) -> tuple[SetupStep, ...]:
+    def set_up(self, wiring: Wiring) -> tuple[SetupStep, ...]:
         """Describe where the reply address goes; reports need no set-up, each message carries their address."""
         return (
             SetupStep(
@@ -353,12 +353,12 @@ class Twilio(Vendor):
                 "Twilio Console > Phone Numbers > Manage > Active numbers > the number > Messaging: under "
                 '"A message comes in" choose Webhook, HTTP POST, and paste this address. For a Messaging Service: '
                 'Integration > "Send a webhook".',
-                urls.inbound,
+                wiring.urls.inbound,
             ),
             SetupStep(
                 "Delivery reports need no set-up",
                 "The gateway names this address with every message it sends.",
-                urls.report,
+                wiring.urls.report,
             ),
         )
 

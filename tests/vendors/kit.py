@@ -90,6 +90,10 @@ class Kit(ABC):
         send_status: The only HTTP status that means the vendor took a send.
         busy_statuses: The 5xx statuses that, with ``Retry-After``, mean nothing was sent.
         auth_headers: The headers that authenticate a callback, in lower case; none for Event Grid vendors.
+        one_header_is_enough: Whether each of them proves it alone; else all are needed.
+        signs: What a signature covers: ``body``, ``url`` and ``account`` (the vendor's own name of it, in the body);
+            empty for vendors that prove a callback by a token, a password or a secret header.
+        content_type: What the vendor's callbacks come as.
     """
 
     name: ClassVar[str]
@@ -97,6 +101,9 @@ class Kit(ABC):
     send_status: ClassVar[int]
     busy_statuses: ClassVar[frozenset[int]] = frozenset()
     auth_headers: ClassVar[tuple[str, ...]] = ()
+    one_header_is_enough: ClassVar[bool] = False
+    signs: ClassVar[frozenset[str]] = frozenset()
+    content_type: ClassVar[str] = "application/x-www-form-urlencoded"
 
     @property
     def vendor(self) -> Vendor:
@@ -155,7 +162,10 @@ class Kit(ABC):
         """
 
     def signed(self, callback: Callback, settings: Mapping[str, str]) -> Callback:
-        """Return the callback with what proves that the vendor sent it; only for vendors that post."""
+        """Return the callback with what proves that the vendor sent it; only for vendors that post.
+
+        The token in the path, where the vendor has one, is there already.
+        """
         raise NotImplementedError
 
     def callback_body(self, kind: str) -> bytes:
@@ -168,8 +178,13 @@ class Kit(ABC):
 
     def account(self, base_url: str = "https://vendor.example.com", which: str = PRIMARY) -> Account:
         """Return the account with the primary or the secondary credentials."""
-        accounts = variants(self.vendor.description, PROVIDER, self.settings(base_url))
-        return accounts[(PRIMARY, SECONDARY).index(which)]
+        accounts = variants(self.vendor.description, PROVIDER, self.settings(base_url), callbacks=True)
+        return accounts[0 if which == PRIMARY else -1]
+
+    def headers_proving(self, kind: str) -> tuple[str, ...]:
+        """Return the headers that authenticate a callback of this kind."""
+        del kind
+        return self.auth_headers
 
     def call(self, people: Sequence[str] = PEOPLE, text: str = "Grüße & 100% = ✓") -> SendCall:
         """Return a call to as many of these people as the vendor takes at once."""
@@ -185,13 +200,15 @@ class Kit(ABC):
 
     def callback(self, kind: str, settings: Mapping[str, str], **changes: Any) -> Callback:
         """Return an authentic callback."""
-        path = f"/api/callbacks/{self.name}/{PROVIDER}/{kind}"
+        token = settings.get("callbackToken", "")
+        path = f"/api/callbacks/{self.name}/{PROVIDER}/{kind}" + (f"/{token}" if token else "")
         plain = {
             "kind": kind,
             "url": f"https://sms.example.com{path}",
             "query": {},
-            "headers": {"content-type": "application/x-www-form-urlencoded"},
+            "headers": {"content-type": self.content_type},
             "body": self.callback_body(kind),
+            "token": token,
         }
         return self.signed(Callback(**{**plain, **changes}), settings)
 

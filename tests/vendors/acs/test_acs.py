@@ -28,7 +28,6 @@ from functions.vendors.contract import (
     Retry,
     Sender,
     SenderType,
-    SettingError,
     Unknown,
     variants,
 )
@@ -443,7 +442,7 @@ CONTOSO = f"endpoint=https://contoso.communication.azure.com/;accesskey={KEY}"
 )
 def test_connection_strings_are_taken_in_every_form(text):
     """Order, capitals, blanks and the slash at the end make no difference."""
-    vendor.check_settings({"connectionString": text})
+    assert not vendor.check_settings({"connectionString": text})
 
     assert vendor.account_name({"connectionString": text}) == "contoso"
 
@@ -468,11 +467,10 @@ def test_connection_strings_are_taken_in_every_form(text):
 )
 def test_settings_that_cannot_work_are_refused(settings, wrong):
     """A setting with which no message could be sent is named before anybody tries."""
-    with pytest.raises(SettingError) as caught:
-        vendor.check_settings(settings)
+    [found] = vendor.check_settings(settings)
 
-    assert caught.value.setting == wrong
-    assert KEY not in caught.value.detail
+    assert found.setting == wrong
+    assert KEY not in found.detail
 
 
 def test_the_account_is_named_by_its_endpoint():

@@ -32,6 +32,7 @@ class TwilioKit(Kit):
     sender = Sender(SenderType.LONG_CODE, "+14255550100")
     send_status = 201
     auth_headers = ("x-twilio-signature",)
+    signs = frozenset({"body", "url", "account"})
 
     def settings(self, base_url):
         return {"accountSid": SID, "authToken": TOKEN, "authTokenSecondary": OTHER_TOKEN, "baseUrl": base_url}

@@ -135,10 +135,10 @@ VECTORS = {
 }
 
 
-def posted(url, content_type, body, signature):
+def posted(url, content_type, body, signature, kind="report"):
     """Return a callback as it would arrive."""
     query = {name: values[-1] for name, values in parse_qs(urlsplit(url).query).items()}
-    return Callback("report", url, query, {"content-type": content_type, "x-twilio-signature": signature}, body)
+    return Callback(kind, url, query, {"content-type": content_type, "x-twilio-signature": signature}, body)
 
 
 @pytest.mark.parametrize(("url", "content_type", "body", "signature", "token"), VECTORS.values(), ids=VECTORS.keys())
@@ -217,8 +217,8 @@ def test_a_text_is_answered_with_empty_twiml():
     """Twilio gets an empty document for a text, as any other body would be texted back, and nothing for a report."""
     twiml = '<?xml version="1.0" encoding="UTF-8"?><Response/>'
 
-    assert vendor.answer("inbound") == Answer(200, "text/xml", twiml)
-    assert vendor.answer("report") == Answer(204)
+    assert vendor.answer(posted("https://x", FORM, b"", "", kind="inbound")) == Answer(200, "text/xml", twiml)
+    assert vendor.answer(posted("https://x", FORM, b"", "")) == Answer(204)
 
 
 # Refusals
