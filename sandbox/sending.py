@@ -52,6 +52,11 @@ class Order:
     text: str
     mishaps: dict[int, Mishap] = field(default_factory=dict)
 
+    def text_for(self, place: int) -> str:
+        """Give the text for one recipient; vendors that take several texts at once have their own."""
+        del place
+        return self.text
+
 
 @dataclass
 class Done:
@@ -143,7 +148,7 @@ class SendDesk(ABC, Generic[OrderType]):
         whole: Mishap | None = None
         single = self.answers_each and len(order.recipients) > 1
         for place, recipient in enumerate(order.recipients):
-            met = mischief.on_recipient(order.account, recipient, order.text)
+            met = mischief.on_recipient(order.account, recipient, order.text_for(place))
             if met is None:
                 continue
             if single and met.kind in {Trouble.THROTTLE, Trouble.ERROR_BEFORE}:
