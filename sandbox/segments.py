@@ -10,12 +10,17 @@ _GSM_ESCAPED = frozenset("\f^{}\\[~]|€")
 _LAST_OF_BMP = 0xFFFF
 
 
+def is_gsm(text: str) -> bool:
+    """Tell whether a text fits the GSM alphabet; another is sent in UCS-2."""
+    return all(char in _GSM or char in _GSM_ESCAPED for char in text)
+
+
 def count_segments(text: str) -> int:
     """Count the parts a text is sent in; an empty text counts as one.
 
     A character of two units is never split, so the last unit of a part may stay empty.
     """
-    if all(char in _GSM or char in _GSM_ESCAPED for char in text):
+    if is_gsm(text):
         widths = [2 if char in _GSM_ESCAPED else 1 for char in text]
         alone, in_parts = 160, 153
     else:
