@@ -5,10 +5,10 @@ from __future__ import annotations
 import logging
 import os
 import secrets
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING
 
 from functions.gateway.accept import Acceptor
 from functions.gateway.callbacks import Callbacks
@@ -25,16 +25,15 @@ from functions.gateway.reconcile import Reconciler
 from functions.gateway.reports import Reports
 from functions.gateway.sweep import Sweeper
 from functions.gateway.timing import Timing
+from functions.gateway.vendorids import VendorIds
+from functions.outbound import VendorHttp
 from functions.settings import Settings, SettingsError, read_settings
 from functions.storage.ports import Storage
 from functions.vendors.contract import Vendor
 from functions.vendors.registry import vendors
 
 if TYPE_CHECKING:
-    import aiohttp
     from azure.core.credentials_async import AsyncTokenCredential
-
-T = TypeVar("T")
 
 log = logging.getLogger("sms.app")
 
@@ -42,45 +41,6 @@ DISPATCH_QUEUE = "sms-dispatch"
 POISON_QUEUE = f"{DISPATCH_QUEUE}-poison"
 _CHATTY = ("azure.core.pipeline.policies.http_logging_policy", "azure.identity")
 """Loggers that write addresses, headers or account names at level INFO."""
-
-
-class VendorHttp:
-    """What vendors talk through: one session and the SDK clients that were made, for the life of the process."""
-
-    def __init__(self, timeout: float, credential: Callable[[], AsyncTokenCredential]) -> None:
-        self.timeout = timeout
-        self.credential = credential
-        self._session: aiohttp.ClientSession | None = None
-        self._kept: dict[Hashable, Any] = {}
-
-    @property
-    def session(self) -> aiohttp.ClientSession:
-        """The shared session, opened on first use."""
-        if self._session is None:
-            import aiohttp  # noqa: PLC0415 - slow to import, and a management call needs none
-
-            self._session = aiohttp.ClientSession(
-                timeout=aiohttp.ClientTimeout(total=self.timeout, sock_connect=min(10.0, self.timeout)),
-                cookie_jar=aiohttp.DummyCookieJar(),
-                trust_env=False,
-            )
-        return self._session
-
-    def keep(self, key: Hashable, make: Callable[[], T]) -> T:
-        """Return what was made for the key."""
-        if key not in self._kept:
-            self._kept[key] = make()
-        return cast("T", self._kept[key])
-
-    async def close(self) -> None:
-        """Close the clients and the session."""
-        for client in self._kept.values():
-            close = getattr(getattr(client, "http_client", client), "close", None)
-            if close is not None:
-                await close()
-        self._kept.clear()
-        if self._session is not None:
-            await self._session.close()
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,14 +85,16 @@ def build(
     """
     for name in _CHATTY:
         logging.getLogger(name).setLevel(logging.WARNING)
-    known, ids, http = vendors(), Ids(clock, random_bytes), VendorHttp(settings.vendor_timeout, _identity(settings))
+    known, ids, http = vendors(), Ids(clock, random_bytes), _vendor_http(settings)
     tables, queues = storage.tables, storage.queues
     directory = Directory(tables, storage.secrets, known, clock, ids, allow_local_vendors=settings.allow_local_vendors)
     index, opt_outs = BatchIndex(tables), OptOuts(tables, clock)
     messages = MessageLog(tables, index, clock)
     inbound = Inbound(tables, directory, opt_outs, clock, ids)
     closer = Closer(tables, index, messages, opt_outs)
-    reports = Reports(tables, GroupCommit(tables), opt_outs, closer, clock, timing)
+    commit = GroupCommit(tables)
+    vendor_ids = VendorIds(tables, commit)
+    reports = Reports(tables, commit, vendor_ids, opt_outs, closer, clock, timing)
     return Application(
         settings=settings,
         storage=storage,
@@ -146,6 +108,7 @@ def build(
             directory,
             opt_outs,
             messages,
+            vendor_ids,
             http,
             clock,
             queue=DISPATCH_QUEUE,
@@ -170,6 +133,10 @@ def build(
         ),
         clock=clock,
     )
+
+
+def _vendor_http(settings: Settings) -> VendorHttp:
+    return VendorHttp(settings.vendor_timeout, _identity(settings), local=settings.allow_local_vendors)
 
 
 def _identity(settings: Settings) -> Callable[[], AsyncTokenCredential]:

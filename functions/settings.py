@@ -46,7 +46,14 @@ APP_SETTINGS = (
     AppSetting(
         "SMS_ALLOW_LOCAL_VENDORS",
         "false",
-        "Whether a provider may point at this machine, as the sandbox does. Never `true` on Azure.",
+        "Whether a provider may point at this machine, as the sandbox does, or at a private network. Never `true` on "
+        "Azure without a network of your own behind the app.",
+    ),
+    AppSetting(
+        "SMS_TRUSTED_PROXIES",
+        "0",
+        "How many proxies of your own stand before the app, such as 1 for Front Door; `callbackSources` looks behind "
+        "them.",
     ),
     AppSetting(
         "AzureWebJobsStorage",
@@ -83,6 +90,7 @@ class Settings:
     vendor_timeout: float
     report_window: timedelta
     allow_local_vendors: bool
+    trusted_proxies: int
     connection_string: str
     table_url: str
     queue_url: str
@@ -111,6 +119,7 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
         vendor_timeout=_number("SMS_VENDOR_TIMEOUT_SECONDS", text("SMS_VENDOR_TIMEOUT_SECONDS"), 1, 60),
         report_window=timedelta(hours=_number("SMS_REPORT_WINDOW_HOURS", text("SMS_REPORT_WINDOW_HOURS"), 1, 24 * 14)),
         allow_local_vendors=_flag("SMS_ALLOW_LOCAL_VENDORS", text("SMS_ALLOW_LOCAL_VENDORS")),
+        trusted_proxies=int(_number("SMS_TRUSTED_PROXIES", text("SMS_TRUSTED_PROXIES"), 0, 5)),
         connection_string=text("AzureWebJobsStorage"),
         table_url=text("AzureWebJobsStorage__tableServiceUri")
         or (f"https://{account}.table.core.windows.net" if account else ""),

@@ -17,6 +17,7 @@ from datetime import timedelta
 from typing import Any
 
 import orjson
+import phonenumbers
 
 from functions.gateway import envelope
 from functions.gateway.clock import Clock, Ids, derived_id, from_ms, message_id, to_ms, ulid_ms
@@ -34,12 +35,12 @@ from functions.gateway.models import (
     SendAnswer,
     SendRequest,
 )
-from functions.gateway.numbers import NumberError, alphanumeric_allowed, parse_recipient
+from functions.gateway.numbers import NumberError, Recipient, alphanumeric_allowed, parse_recipient
 from functions.gateway.packing import pack, unpack
 from functions.gateway.problems import FieldError, Kind, ProblemError, invalid
 from functions.gateway.segments import Segmentation, segment, unsendable
 from functions.storage.ports import Queues, Row, StaleError, Tables
-from functions.vendors.contract import Description, SenderType
+from functions.vendors.contract import Description, SenderType, Vendor
 
 IDEMPOTENCY_TABLE = "idempotency"
 IDEMPOTENCY_KEPT = timedelta(hours=48)
@@ -52,8 +53,13 @@ class Origin:
 
     sender: SenderRecord
     provider: ProviderRecord
-    description: Description
+    vendor: Vendor
     business_unit: str
+
+    @property
+    def description(self) -> Description:
+        """What the vendor says of itself."""
+        return self.vendor.description
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +160,7 @@ class Acceptor:
             raise invalid(
                 "/from", f"Its provider {provider.name!r} is {provider.state.value}; finish or enable it first."
             )
-        return Origin(sender, provider, self._directory.vendor(provider.vendor).description, owner)
+        return Origin(sender, provider, self._directory.vendor(provider.vendor), owner)
 
     def _find(self, snapshot: Snapshot, name: str, business_unit: str | None) -> SenderRecord | None:
         if name in snapshot.senders:
@@ -303,7 +309,11 @@ def _check(message: Wanted, origin: Origin) -> tuple[Item | Refusal, list[str]]:
     if origin.sender.type is SenderType.ALPHANUMERIC and not alphanumeric_allowed(recipient):
         detail = "Alphanumeric senders are not allowed in this recipient's country; use a number."
         return Refusal(code=RefusalCode.SENDER_NOT_ALLOWED, field=message.to_at, detail=detail), []
-    found, problem = check_text(message.text or "", origin.description)
+    rule = origin.description.sender_rule(origin.sender.type)
+    if rule and rule.countries and not _reaches(rule.countries, recipient):
+        detail = f"{origin.description.title} reaches {', '.join(rule.countries)} alone from this kind of sender."
+        return Refusal(code=RefusalCode.SENDER_NOT_ALLOWED, field=message.to_at, detail=detail), []
+    found, problem = check_text(message.text or "", origin)
     if found is None:
         return Refusal(code=RefusalCode.INVALID_TEXT, field=message.text_at, detail=problem), []
     if message.metadata is not None and len(orjson.dumps(message.metadata)) > MAX_METADATA_BYTES:
@@ -320,15 +330,30 @@ def _check(message: Wanted, origin: Origin) -> tuple[Item | Refusal, list[str]]:
     return item, [warning.value for warning in recipient.warnings]
 
 
-def check_text(text: str, description: Description | None) -> tuple[Segmentation | None, str]:
-    """Return how a text is encoded, or ``None`` and why it cannot be sent."""
+def _reaches(countries: Sequence[str], recipient: Recipient) -> bool:
+    """Tell whether a recipient is in one of the countries, or in one that its digits do not tell apart from them."""
+    if recipient.region in {None, *countries}:
+        return recipient.country_code in {phonenumbers.country_code_for_region(country) for country in countries}
+    return False
+
+
+def check_text(text: str, origin: Origin | None) -> tuple[Segmentation | None, str]:
+    """Return how a text is encoded, or ``None`` and why it cannot be sent.
+
+    Args:
+        text: The text.
+        origin: Where it would come from, to check it against the vendor's limits; ``None`` for any vendor.
+    """
     if not text:
         return None, "The text is missing or empty."
     if bad := unsendable(text):
         return None, f"The text contains {bad[0].name} ({bad[0].code_point}), which no phone can show; take it out."
-    longest = description.capabilities.max_text_length if description else None
-    if description and longest is not None and len(text) > longest:
-        return None, f"{description.title} takes at most {longest} characters; this text has {len(text)}."
+    if origin is not None:
+        longest, title = origin.description.capabilities.max_text_length, origin.description.title
+        if len(text) > longest:
+            return None, f"{title} takes at most {longest} characters; this text has {len(text)}."
+        if objection := origin.vendor.text_objection(text, origin.provider.settings):
+            return None, objection
     return segment(text), ""
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from dataclasses import replace
 
 import orjson
 
@@ -11,6 +12,7 @@ from functions.gateway.directory import FRESH_FOR, Directory, ProviderRecord
 from functions.gateway.inbound import Inbound
 from functions.gateway.problems import Kind, ProblemError, not_found
 from functions.gateway.reports import Reports
+from functions.gateway.sources import is_from
 from functions.vendors.contract import (
     Answer,
     Callback,
@@ -19,6 +21,7 @@ from functions.vendors.contract import (
     NotAuthenticError,
     Parsed,
     SetAside,
+    SettingType,
     Vendor,
 )
 
@@ -36,13 +39,14 @@ class Callbacks:
         self._inbound = inbound
         self._by_event = {kind: vendor for vendor in vendors.values() for kind in vendor.description.event_types}
 
-    async def take(self, vendor_name: str, identity: str, callback: Callback) -> Answer:
+    async def take(self, vendor_name: str, identity: str, callback: Callback, source: str) -> Answer:
         """Take a callback; when this returns, all of it is stored.
 
         Args:
             vendor_name: The vendor in the path.
             identity: The provider in the path.
             callback: The request as it came.
+            source: The address it came from; empty where that is not known.
 
         Raises:
             ProblemError: The provider is not there, the callback is not authentic, or it cannot be read.
@@ -51,15 +55,18 @@ class Callbacks:
             raise not_found("callback", callback.kind)
         provider = await self._provider(vendor_name, identity, FRESH_FOR)
         vendor = self._directory.vendor(vendor_name)
+        if callback.method not in vendor.description.callback_methods:
+            raise ProblemError(Kind.NOT_FOUND, f"{vendor.description.title} does not call back by {callback.method}.")
+        callback = replace(callback, settings=provider.settings)
         try:
-            await self._verify(vendor, provider, callback)
+            await self._verify(vendor, provider, callback, source)
         except NotAuthenticError:
             provider = await self._provider(vendor_name, identity, _REREAD_AFTER)
             try:
-                await self._verify(vendor, provider, callback)
+                await self._verify(vendor, provider, callback, source)
             except NotAuthenticError as error:
                 raise ProblemError(Kind.NOT_AUTHENTIC, str(error)) from error
-        if not callback.body:
+        if not callback.body and callback.method == "POST":
             raise ProblemError(Kind.MALFORMED, "The body is empty; send it with a Content-Length.")
         try:
             parsed = vendor.parse(callback)
@@ -91,10 +98,14 @@ class Callbacks:
             raise not_found("provider", identity)
         return provider
 
-    async def _verify(self, vendor: Vendor, provider: ProviderRecord, callback: Callback) -> None:
-        """Accept what any of the provider's valid secrets proves."""
+    async def _verify(self, vendor: Vendor, provider: ProviderRecord, callback: Callback, source: str) -> None:
+        """Accept what any of the provider's valid secrets proves, from where it may come."""
+        for setting in vendor.description.settings:
+            allowed = provider.settings.get(setting.name) if setting.type is SettingType.NETWORKS else None
+            if allowed and not is_from(source, allowed):
+                raise NotAuthenticError(f"It does not come from one of the networks in {setting.name}.")
         refused: NotAuthenticError | None = None
-        for account in await self._directory.accounts(provider):
+        for account in await self._directory.accounts(provider, callbacks=True):
             try:
                 vendor.verify(callback, account)
             except NotAuthenticError as error:

@@ -17,6 +17,7 @@ ULID_LENGTH: Final = 26
 MESSAGE_ID_LENGTH: Final = ULID_LENGTH + 3
 _LAST_MILLISECOND = 2**48 - 1
 _HOUR = 3_600_000
+_TOKEN_BITS = 160
 
 
 def utc_now() -> datetime:
@@ -71,6 +72,10 @@ class Ids:
     def new(self) -> str:
         """Return a fresh id."""
         return ulid(to_ms(self._clock()), self._random_bytes(10))
+
+    def token(self) -> str:
+        """Return a fresh secret of 32 characters that fits into a path: 160 bits of randomness."""
+        return _base32(int.from_bytes(self._random_bytes(_TOKEN_BITS // 8), "big"), _TOKEN_BITS // 5)
 
 
 def derived_id(seed: str, number: int) -> str:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
@@ -18,20 +18,28 @@ from typing import Any
 import orjson
 
 from functions.gateway.addresses import objection, objections
-from functions.gateway.clock import Clock, Ids, from_ms, to_ms
-from functions.gateway.models import NewProvider, NewSender, ProviderChange, ProviderState, SenderChange
-from functions.gateway.numbers import NumberError, parse_sender
+from functions.gateway.clock import Clock, Ids, from_ms, message_id, to_ms
+from functions.gateway.models import DryRunRequest, NewProvider, NewSender, ProviderChange, ProviderState, SenderChange
+from functions.gateway.numbers import NumberError, parse_recipient, parse_sender
 from functions.gateway.problems import FieldError, Kind, ProblemError, invalid, not_found
+from functions.gateway.sources import networks
+from functions.gateway.wiring import TOKEN, TOKEN_SECONDARY
 from functions.storage.ports import Row, Secrets, StaleError, Tables
 from functions.vendors.contract import (
     Account,
+    CallbackUrls,
     Description,
     Http,
+    HttpRequest,
+    Outgoing,
+    SendCall,
     Sender,
     SenderType,
     Setting,
     SettingType,
+    SubscribeError,
     Vendor,
+    Wiring,
     variants,
 )
 
@@ -197,22 +205,29 @@ class Directory:
             raise not_found("sender", identity)
         return record
 
-    async def accounts(self, provider: ProviderRecord) -> Sequence[Account]:
-        """Return the provider's accounts, secrets included: the primary first, then the secondary if there is one."""
+    async def accounts(self, provider: ProviderRecord, *, callbacks: bool = False) -> Sequence[Account]:
+        """Return the provider's accounts, secrets included: the primary first, then those with secondary secrets.
+
+        Args:
+            provider: The provider.
+            callbacks: Whether secrets that only prove callbacks count too.
+        """
         text = await self._secrets.get(provider.secret_name) if provider.secret_name else "{}"
         if text is None:
             # Another process has just switched the secret: read which name is valid now.
             provider = await self.provider(provider.id)
             text = await self._secrets.get(provider.secret_name) if provider.secret_name else "{}"
         settings = dict(provider.settings) | orjson.loads(text or "{}")
-        return variants(self.vendor(provider.vendor).description, provider.id, settings)
+        return variants(self.vendor(provider.vendor).description, provider.id, settings, callbacks=callbacks)
 
     async def create(self, new: NewProvider) -> ProviderRecord:
         """Create a draft."""
         if new.vendor not in self._vendors:
             raise invalid("/vendor", f"There is no vendor {new.vendor!r}; choose one of {', '.join(self._vendors)}.")
         vendor = self._vendors[new.vendor]
-        settings = {name: value for name, value in new.settings.items() if value}
+        given = {name: _as_text(value) for name, value in new.settings.items() if value}
+        self._refuse_generated(vendor, given)
+        settings = {name: self._cleaned(vendor, name, value) for name, value in given.items()}
         self._check_settings(vendor, settings)
         now = self._clock()
         record = ProviderRecord(
@@ -248,8 +263,11 @@ class Directory:
             record, updated=self._clock(), **{name: value for name, value in given.items() if value is not None}
         )
         if change.settings:
+            self._refuse_generated(vendor, change.settings)
             settings = await self._settings(record)
-            settings |= {name: value for name, value in change.settings.items() if value}
+            settings |= {
+                name: self._cleaned(vendor, name, _as_text(value)) for name, value in change.settings.items() if value
+            }
             settings = {name: value for name, value in settings.items() if change.settings.get(name, value)}
             self._check_settings(vendor, settings)
             if changed.state is not ProviderState.DRAFT:
@@ -352,6 +370,88 @@ class Directory:
             results.append({"credentials": name, "ok": result.ok, "detail": result.detail})
         return results
 
+    async def wiring(self, record: ProviderRecord, urls: Callable[[str], CallbackUrls]) -> Wiring:
+        """Return what a vendor needs to say, or to set up, where it calls back.
+
+        Args:
+            record: The provider.
+            urls: Gives the addresses for a callback token.
+        """
+        settings = await self._settings(record)
+        senders = (await self.snapshot()).senders_of(record.id)
+        return Wiring(
+            urls=urls(settings.get(TOKEN, "")),
+            settings=record.settings,
+            secrets=frozenset(record.secrets),
+            senders=tuple(sender.sender for sender in senders),
+        )
+
+    async def rotate_token(self, identity: str, etag: str | None, *, keep_previous: bool) -> ProviderRecord:
+        """Give a provider a new callback token; the one before stays valid for as long as it is kept.
+
+        Raises:
+            ProblemError: It is gone, was changed since, or its vendor signs callbacks and needs no token.
+        """
+        record = await self._current(identity, etag)
+        vendor = self.vendor(record.vendor)
+        if not any(setting.name == TOKEN for setting in vendor.description.settings):
+            raise ProblemError(
+                Kind.CONFLICT, f"{vendor.description.title} proves its callbacks otherwise; they carry no token."
+            )
+        settings = await self._settings(record)
+        settings[TOKEN_SECONDARY] = settings.get(TOKEN, "") if keep_previous else ""
+        settings[TOKEN] = self._ids.token()
+        settings = {name: value for name, value in settings.items() if value}
+        changed = await self._with_settings(vendor, replace(record, updated=self._clock()), settings)
+        return await self._replace(record, changed)
+
+    async def subscribe(self, record: ProviderRecord, wiring: Wiring, http: Http) -> str:
+        """Set a provider's callbacks up by its vendor's API; return what was done.
+
+        Raises:
+            ProblemError: A setting is missing, the vendor has no such API, or it did not take it.
+        """
+        vendor = self.vendor(record.vendor)
+        _require(missing_settings(vendor.description, await self._settings(record)))
+        accounts = await self.accounts(record)
+        try:
+            return await vendor.subscribe(accounts[0], wiring, http)
+        except SubscribeError as error:
+            raise ProblemError(Kind.CONFLICT, str(error)) from error
+
+    async def dry_run(self, record: ProviderRecord, wanted: DryRunRequest, report_url: str) -> HttpRequest:
+        """Return the request that a message would make.
+
+        Raises:
+            ProblemError: The message cannot be sent, or the vendor's requests are not described by configuration.
+        """
+        vendor = self.vendor(record.vendor)
+        _require(missing_settings(vendor.description, await self._settings(record)))
+        senders = (await self.snapshot()).senders_of(record.id)
+        sender = next((s for s in senders if wanted.sender in {None, s.id, s.address}), None)
+        if sender is None:
+            raise invalid("/from", "The provider has no such sender; add one, or leave it out.")
+        try:
+            recipient = parse_recipient(wanted.to)
+        except NumberError as error:
+            raise invalid("/to", str(error)) from error
+        batch = self._ids.new()
+        call = SendCall(
+            batch=batch,
+            sender=sender.sender,
+            messages=(Outgoing(message_id(batch, 0), recipient.number, wanted.text),),
+            first_attempt=self._clock(),
+            validity=wanted.validity_period,
+            report_url=report_url,
+            category=wanted.category,
+        )
+        request = vendor.dry_run(record.settings, call)
+        if request is None:
+            raise ProblemError(
+                Kind.CONFLICT, f"{vendor.description.title} has its own code: there is no request template to show."
+            )
+        return request
+
     async def _settings(self, record: ProviderRecord) -> dict[str, str]:
         settings = dict(record.settings)
         if record.secret_name:
@@ -361,6 +461,8 @@ class Directory:
     async def _with_settings(
         self, vendor: Vendor, record: ProviderRecord, settings: Mapping[str, str]
     ) -> ProviderRecord:
+        if any(s.name == TOKEN for s in vendor.description.settings):
+            settings = {TOKEN: self._ids.token(), **settings}
         secret = {s.name: settings[s.name] for s in vendor.description.settings if s.secret and s.name in settings}
         name = ""
         if secret:
@@ -396,6 +498,22 @@ class Directory:
         self._kept = None
         return await self.provider(identity)
 
+    def _refuse_generated(self, vendor: Vendor, given: Iterable[str]) -> None:
+        """Refuse what the gateway makes itself: a secret that somebody thought up is easier to guess."""
+        generated = {setting.name for setting in vendor.description.settings if setting.generated}
+        _require(
+            FieldError(f"/settings/{name}", "The gateway makes it: POST …/callbacks/rotate for a new one.")
+            for name in given
+            if name in generated
+        )
+
+    def _cleaned(self, vendor: Vendor, name: str, value: str) -> str:
+        """Return a setting as it is meant: people paste addresses without their scheme or with a slash at the end."""
+        kind = next((setting.type for setting in vendor.description.settings if setting.name == name), None)
+        if kind is SettingType.URL:
+            return (value if "://" in value else f"https://{value}").rstrip("/")
+        return value
+
     def _check_settings(self, vendor: Vendor, settings: Mapping[str, str]) -> None:
         known = {setting.name: setting for setting in vendor.description.settings}
         errors = [
@@ -416,12 +534,30 @@ class Directory:
             errors += [FieldError(f"/settings/{name}", problem) for problem in self._objections(setting, value)]
         _require(errors)
         _require(FieldError(f"/settings/{wrong.setting}", wrong.detail) for wrong in vendor.check_settings(settings))
+        _require(
+            FieldError(f"/settings/{path}", problem)
+            for path, address in vendor.addresses(settings).items()
+            if (problem := objection(address, local=self._allow_local_vendors))
+        )
 
     def _objections(self, setting: Setting, value: str) -> list[str]:
+        if setting.type is SettingType.JSON:
+            return []
+        if setting.type is SettingType.NETWORKS:
+            try:
+                networks(value)
+            except ValueError as error:
+                return [str(error)]
+            return []
         if setting.type is SettingType.URL:
             found = objection(value, local=self._allow_local_vendors)
             return [found] if found else []
         return objections(value, local=self._allow_local_vendors)
+
+
+def _as_text(value: str | Mapping[str, Any]) -> str:
+    """Return a setting as it is kept; objects as JSON."""
+    return value if isinstance(value, str) else orjson.dumps(value).decode()
 
 
 def missing_settings(description: Description, settings: Mapping[str, str]) -> list[FieldError]:

@@ -22,11 +22,15 @@ from functions.gateway.directory import FRESH_FOR, Directory, ProviderRecord
 from functions.gateway.facts import OUR_OWN, TABLE, Attempt, Batch, Facts, outcome_row, read_facts, sending_row
 from functions.gateway.messagelog import MessageLog
 from functions.gateway.models import ProviderState
+from functions.gateway.pacing import Pacer
 from functions.gateway.problems import ProblemError
 from functions.gateway.story import Plan, Rules, lease_end, plan, running
 from functions.gateway.timing import Timing
+from functions.gateway.vendorids import VendorIds
+from functions.gateway.wiring import TOKEN, callback_url
 from functions.storage.ports import Queues, StorageError, Tables
 from functions.vendors.contract import (
+    Accepted,
     Account,
     Http,
     Outcome,
@@ -59,6 +63,8 @@ class _Context:
     accounts: Sequence[Account]
     report_url: str
     deadline: datetime
+    per_second: float | None
+    keep_vendor_ids: bool
 
 
 class Dispatcher:
@@ -71,6 +77,7 @@ class Dispatcher:
         directory: Directory,
         opt_outs: OptOuts,
         messages: MessageLog,
+        vendor_ids: VendorIds,
         http: Http,
         clock: Clock,
         *,
@@ -83,6 +90,8 @@ class Dispatcher:
         self._directory = directory
         self._opt_outs = opt_outs
         self._messages = messages
+        self._vendor_ids = vendor_ids
+        self._pacer = Pacer(clock)
         self._http = http
         self._clock = clock
         self._queue = queue
@@ -101,6 +110,8 @@ class Dispatcher:
         vendor = self._directory.vendor(facts.batch.vendor)
         rules = Rules.of(vendor.description.capabilities, self._timing, batch)
         step = plan(facts, self._clock(), rules)
+        if step.send and (held := self._pacer.backlog(facts.batch.provider)) > self._timing.lease / 2:
+            step = Plan({}, {}, held)
         if step.send or step.lookup:
             attempt = await self._claim(facts, step)
             if attempt is None:
@@ -148,12 +159,15 @@ class Dispatcher:
             await self._opt_outs.refresh()
         except StorageError:
             return dict.fromkeys(attempt.indices, _NOT_BEGUN)
+        settings = accounts[0].settings if accounts else {}
         context = _Context(
             batch=batch,
             vendor=vendor,
             accounts=accounts,
-            report_url=f"{self._public_url}/api/callbacks/{batch.vendor}/{batch.provider}/report",
+            report_url=callback_url(self._public_url, batch.vendor, batch.provider, "report", settings.get(TOKEN, "")),
             deadline=lease_end(attempt) - timedelta(seconds=self._http.timeout + self._timing.margin),
+            per_second=vendor.calls_per_second(settings),
+            keep_vendor_ids=vendor.reports_by_vendor_id(settings),
         )
         if not context.accounts:
             gone = Refused(Reason.CONFIGURATION, detail="The provider was deleted, disabled or lost its credentials.")
@@ -187,6 +201,8 @@ class Dispatcher:
     async def _call(self, context: _Context, indices: Sequence[int], first: datetime) -> Mapping[int, Outcome]:
         """Make one vendor call, with the next valid credentials when the vendor refuses the first."""
         batch = context.batch
+        if context.per_second and not await self._pacer.turn(batch.provider, context.per_second, context.deadline):
+            return dict.fromkeys(indices, _LEFT_OVER)
         # Last thing before the call: a STOP may have come while earlier calls of this batch were made.
         blocked = [i for i in indices if self._opt_outs.blocked(batch.items[i].to, batch.sender.address)]
         outcomes: dict[int, Outcome] = dict.fromkeys(blocked, _OPTED_OUT)
@@ -204,30 +220,70 @@ class Dispatcher:
             outcomes |= {index: answered.get(message_id(batch.id, index), missing) for index in indices}
             if not all(_wrong_credentials(outcomes[index]) for index in indices):
                 break
+        if context.keep_vendor_ids:
+            await self._keep_vendor_ids(batch, outcomes)
         return outcomes
+
+    async def _keep_vendor_ids(self, batch: Batch, outcomes: Mapping[int, Outcome]) -> None:
+        """Keep the vendor's ids at once: its reports, which name nothing else, may be on their way already."""
+        named = {
+            outcome.vendor_id: message_id(batch.id, index)
+            for index, outcome in outcomes.items()
+            if isinstance(outcome, Accepted) and outcome.vendor_id
+        }
+        with suppress(StorageError):
+            await self._vendor_ids.keep(batch.provider, named)
 
     async def _look_up(self, facts: Facts, attempt: Attempt, step: Plan, context: _Context) -> dict[int, Outcome]:
         """Ask the vendor's log what became of messages; one that it cannot tell stays unknown."""
-        limit = asyncio.Semaphore(context.vendor.description.capabilities.calls_at_once)
+        capabilities = context.vendor.description.capabilities
+        limit = asyncio.Semaphore(capabilities.calls_at_once)
 
-        async def one(index: int) -> tuple[int, Outcome]:
+        async def one(indices: Sequence[int], first: datetime) -> Mapping[int, Outcome]:
             async with limit:
-                first = step.lookup[index]
-                known = await self._messages.vendor_ids(facts.batch.items[index].to, since=first, batch=facts.batch.id)
-                call = _send_call(context, [index], first, self._clock())
-                outcome: Outcome = Unknown("The vendor's log could not be read.")
-                for account in context.accounts:
-                    try:
-                        found = await context.vendor.lookup(account, call, known, self._http)
-                    except Exception as error:  # noqa: BLE001 - an adapter's fault must not lose the batch
-                        _log_failure(facts.batch.vendor, error)
-                        continue
-                    outcome = found.get(call.messages[0].id, outcome)
-                    if not isinstance(outcome, Unknown):
-                        break
-                return index, outcome
+                known: frozenset[str] = frozenset()
+                if not capabilities.lookup_by_id:
+                    known = await self._known_elsewhere(facts.batch, indices, first)
+                return await self._look_up_call(context, indices, first, known)
 
-        return dict(await asyncio.gather(*(one(index) for index in attempt.indices)))
+        by_first: dict[datetime, list[int]] = {}
+        for index in attempt.indices:
+            by_first.setdefault(step.lookup[index], []).append(index)
+        size = capabilities.recipients_per_call
+        calls = [
+            one(indices[at : at + size], first)
+            for first, indices in by_first.items()
+            for at in range(0, len(indices), size)
+        ]
+        outcomes: dict[int, Outcome] = {}
+        for answered in await asyncio.gather(*calls):
+            outcomes |= answered
+        return outcomes
+
+    async def _known_elsewhere(self, batch: Batch, indices: Sequence[int], first: datetime) -> frozenset[str]:
+        """Return the vendor's ids that belong to other batches' messages to the same recipients."""
+        numbers = [batch.items[index].to for index in indices]
+        found = await asyncio.gather(*(self._messages.vendor_ids(to, since=first, batch=batch.id) for to in numbers))
+        return frozenset().union(*found)
+
+    async def _look_up_call(
+        self, context: _Context, indices: Sequence[int], first: datetime, known: frozenset[str]
+    ) -> Mapping[int, Outcome]:
+        """Look messages up under each of the valid credentials until all are settled."""
+        call = _send_call(context, indices, first, self._clock())
+        outcomes: dict[int, Outcome] = dict.fromkeys(indices, Unknown("The vendor's log could not be read."))
+        for account in context.accounts:
+            try:
+                found = await context.vendor.lookup(account, call, known, self._http)
+            except Exception as error:  # noqa: BLE001 - an adapter's fault must not lose the batch
+                _log_failure(context.batch.vendor, error)
+                continue
+            for index in indices:
+                if isinstance(outcomes[index], Unknown):
+                    outcomes[index] = found.get(message_id(context.batch.id, index), outcomes[index])
+            if not any(isinstance(outcome, Unknown) for outcome in outcomes.values()):
+                break
+        return outcomes
 
     async def _write(self, batch: str, attempt: Attempt, outcomes: Mapping[int, Outcome], ended: datetime) -> None:
         """Write what came of an attempt, even when it was given up for dead meanwhile."""
@@ -288,6 +344,7 @@ def _send_call(context: _Context, indices: Sequence[int], first: datetime, now: 
         first_attempt=first,
         validity=validity,
         report_url=context.report_url,
+        category=batch.category,
     )
 
 

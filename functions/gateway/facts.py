@@ -24,6 +24,7 @@ from functions.vendors.contract import (
     Category,
     DeliveryReport,
     Outcome,
+    Part,
     Reason,
     Refused,
     Retry,
@@ -123,6 +124,7 @@ class Report:
     at: datetime | None
     received: datetime
     key: str
+    part: Part | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,7 +199,8 @@ def outcome_row(batch: str, number: int, outcomes: Mapping[int, Outcome], ended:
 
 def report_row(batch: str, index: int, report: DeliveryReport, received: datetime) -> Row:
     """Return the row of a delivery report; the same report again gives the same key."""
-    said = orjson.dumps([report.vendor_id, report.state.value, report.status, report.code])
+    part = [report.part.number, report.part.count] if report.part else []
+    said = orjson.dumps([report.vendor_id, report.state.value, report.status, report.code, *part])
     digest = hashlib.blake2b(said, digest_size=8).hexdigest()
     return Row(
         batch,
@@ -211,6 +214,7 @@ def report_row(batch: str, index: int, report: DeliveryReport, received: datetim
             "detail": report.detail,
             "at": to_ms(report.at) if report.at else 0,
             "received": to_ms(received),
+            "part": orjson.dumps(part).decode() if part else "",
             "raw": orjson.dumps(dict(report.raw), default=str).decode(errors="replace")[:_RAW_LENGTH],
         },
     )
@@ -265,6 +269,7 @@ def _report(row: Row) -> Report:
         at=from_ms(values["at"]) if values["at"] else None,
         received=from_ms(values["received"]),
         key=row.key,
+        part=Part(*orjson.loads(values["part"])) if values.get("part") else None,
     )
 
 

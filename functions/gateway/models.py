@@ -21,7 +21,8 @@ Words = Annotated[str, StringConstraints(strip_whitespace=True, max_length=1000)
 BusinessUnit = Annotated[str, StringConstraints(strip_whitespace=True, max_length=100)]
 Reference = Annotated[str, StringConstraints(min_length=1, max_length=200)]
 Text = Annotated[str, StringConstraints(min_length=1, max_length=4096)]
-SettingValue = Annotated[str, StringConstraints(strip_whitespace=True, max_length=4096)]
+MAX_JSON_SETTING = 20_000
+SettingValue = Annotated[str, StringConstraints(strip_whitespace=True, max_length=MAX_JSON_SETTING)]
 _INT64 = range(-(2**63), 2**63)
 
 
@@ -41,6 +42,7 @@ def _keepable(value: JsonValue) -> JsonValue:
     return value
 
 
+JsonObject = Annotated[dict[str, JsonValue], AfterValidator(_keepable)]
 Metadata = Annotated[dict[str, JsonValue], AfterValidator(_keepable)]
 
 
@@ -69,6 +71,8 @@ class SettingView(Shape):
     example: str
     pattern: str | None = None
     secondary_of: str | None = None
+    callback: bool = Field(default=False, description="Only proves callbacks.")
+    generated: bool = Field(default=False, description="The gateway makes it; it cannot be set.")
 
 
 class SenderTypeView(Shape):
@@ -92,6 +96,7 @@ class VendorView(Shape):
     one_of: list[str] = Field(description="At least one of these settings must be given.")
     sender_types: list[SenderTypeView]
     capabilities: dict[str, Any]
+    published_sources: list[str] = Field(description="The networks its callbacks come from, as it publishes them.")
 
     @classmethod
     def of(cls, description: Description) -> VendorView:
@@ -106,6 +111,7 @@ class VendorView(Shape):
             settings=[SettingView(**asdict(setting)) for setting in description.settings],
             one_of=list(description.one_of),
             sender_types=[SenderTypeView(**asdict(rule)) for rule in description.senders],
+            published_sources=list(description.published_sources),
             capabilities={to_camel(name): value for name, value in capabilities.items()},
         )
 
@@ -123,7 +129,7 @@ class NewProvider(Shape):
     name: Name = Field(description="What people call it.", examples=["Twilio EU"])
     description: Words = Field(default="", description="Anything worth knowing about it.")
     business_unit: BusinessUnit = Field(default="", description="Who owns it.", examples=["retail"])
-    settings: dict[str, SettingValue] = Field(
+    settings: dict[str, SettingValue | JsonObject] = Field(
         default_factory=dict,
         description="The vendor's settings by name. Secret ones are kept in the secret store and never shown again.",
         examples=[
@@ -141,7 +147,7 @@ class ProviderChange(Shape):
     state: ProviderState | None = Field(
         default=None, description="`active` or `disabled`; a draft is finished instead."
     )
-    settings: dict[str, SettingValue | None] = Field(
+    settings: dict[str, SettingValue | JsonObject | None] = Field(
         default_factory=dict,
         description="Settings to set by name; null removes one.",
         examples=[{"authTokenSecondary": None}],
@@ -157,7 +163,7 @@ class Provider(Shape):
     description: str
     business_unit: str
     state: ProviderState
-    settings: dict[str, str] = Field(description="The settings that are not secret.")
+    settings: dict[str, str | JsonObject] = Field(description="The settings that are not secret.")
     secrets_set: list[str] = Field(description="The names of the secret settings that have a value.")
     senders: int = Field(description="How many senders it has.")
     created_at: datetime
@@ -334,6 +340,7 @@ class TimelineEntry(Shape):
     vendor_code: str | None = None
     vendor_status: str | None = None
     vendor_time: datetime | None = None
+    part: str | None = Field(default=None, description="Of a long message whose parts are reported one by one.")
     counted: bool = Field(default=True, description="False where it changed nothing: a repeat, or a report overtaken.")
 
 
@@ -438,10 +445,48 @@ class SetupStepView(Shape):
     value: str = ""
 
 
+class SupportTextView(Shape):
+    """A text ready to be sent to the vendor's support."""
+
+    language: str = Field(description="`en` or `de`.")
+    subject: str
+    text: str
+
+
 class CallbacksView(Shape):
     """Where the vendor reports and what to set there."""
 
-    report: str = Field(description="The address, or the function, for delivery reports.")
-    inbound: str = Field(description="The address, or the function, for replies.")
+    report: str = Field(description="The address, or the function, for delivery reports; treat it as a secret.")
+    inbound: str = Field(description="The address, or the function, for replies; treat it as a secret.")
     authentication: str
+    published_sources: list[str] = Field(description="The networks the vendor says it calls from.")
+    can_subscribe: bool = Field(description="Whether POST …/callbacks/subscribe sets this up by the vendor's API.")
     steps: list[SetupStepView]
+    support: list[SupportTextView] = Field(description="Ready to be sent where the vendor's support sets this up.")
+
+
+class Subscribed(Shape):
+    """What was set up at the vendor."""
+
+    detail: str
+
+
+class DryRunRequest(Shape):
+    """A sample message whose request is to be shown."""
+
+    to: str = Field(description="E.164 with plus.", examples=["+14255550123"])
+    text: Text = Field(examples=["Your parcel arrives today."])
+    sender: str | None = Field(
+        default=None, alias="from", description="A sender's id or address; the provider's first one if left out."
+    )
+    category: Category = Category.TRANSACTIONAL
+    validity_period: int | None = Field(default=None, ge=1, le=259_200, description="Seconds.")
+
+
+class DryRun(Shape):
+    """The request that would be made; secrets are shown as the names of their placeholders."""
+
+    method: str
+    url: str
+    headers: dict[str, str]
+    body: str

@@ -7,7 +7,7 @@ import hashlib
 import logging
 from collections import OrderedDict
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 import orjson
@@ -19,6 +19,7 @@ from functions.gateway.consent import Entry, OptOuts
 from functions.gateway.facts import ACCEPTED, TABLE, batch_of, report_row
 from functions.gateway.numbers import normalise_inbound
 from functions.gateway.timing import Timing
+from functions.gateway.vendorids import VendorIds
 from functions.storage.ports import Row, Tables, Value
 from functions.vendors.contract import DeliveryReport, Reason, SetAside
 
@@ -44,9 +45,17 @@ class Reports:
     """Appends delivery reports to the log."""
 
     def __init__(
-        self, tables: Tables, commit: GroupCommit, opt_outs: OptOuts, closer: Closer, clock: Clock, timing: Timing
+        self,
+        tables: Tables,
+        commit: GroupCommit,
+        vendor_ids: VendorIds,
+        opt_outs: OptOuts,
+        closer: Closer,
+        clock: Clock,
+        timing: Timing,
     ) -> None:
         self._tables = tables
+        self._vendor_ids = vendor_ids
         self._commit = commit
         self._opt_outs = opt_outs
         self._closer = closer
@@ -68,6 +77,8 @@ class Reports:
         await asyncio.gather(*(self._take(report, vendor, provider) for report in reports))
 
     async def _take(self, report: DeliveryReport, vendor: str, provider: str | None) -> None:
+        if provider and report.vendor_id and not report.message and not report.batch:
+            report = replace(report, message=await self._vendor_ids.message(provider, report.vendor_id))
         batch, index = _named(report)
         head = await self._head(batch) if batch else None
         recipient = normalise_inbound(report.recipient) if report.recipient else ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
@@ -95,13 +96,28 @@ def tries(facts: Facts, index: int) -> Tries:
 def standing(facts: Facts, index: int) -> Standing:
     """Return where a message stands: what came of offering it, then what the vendor reported, in that order."""
     where = _before_reports(facts, tries(facts, index))
-    for report in facts.reports_of.get(index, ()):
-        after = advance(where.state, report.state)
+    for report, state in _meant(facts.reports_of.get(index, ())):
+        after = advance(where.state, state)
         if after is not where.state:
             corrected = where.corrected or (where.state in FINAL and after is State.DELIVERED)
             where = Standing(after, report.reason, where.vendor_id, report.received, corrected)
         where = replace(where, vendor_id=where.vendor_id or report.vendor_id)
     return where
+
+
+def _meant(reports: Iterable[Report]) -> Iterator[tuple[Report, State]]:
+    """Yield each report with what it means for the whole message.
+
+    A message is delivered once all its parts are; until then a delivered part proves only that it was sent. One part
+    that did not arrive decides for the whole.
+    """
+    delivered: set[int] = set()
+    for report in reports:
+        state = report.state
+        if report.part is not None and state is State.DELIVERED:
+            delivered.add(report.part.number)
+            state = State.DELIVERED if len(delivered) >= report.part.count else State.SENT
+        yield report, state
 
 
 def _before_reports(facts: Facts, tried: Tries) -> Standing:
@@ -134,8 +150,8 @@ def timeline(facts: Facts, index: int) -> list[TimelineEntry]:
         if outcome is not None and attempt.ended is not None:
             entries.append(_outcome_entry(attempt.number, outcome, attempt.ended))
     state = _before_reports(facts, tries(facts, index)).state
-    for report in facts.reports_of.get(index, ()):
-        after = advance(state, report.state)
+    for report, meant in _meant(facts.reports_of.get(index, ())):
+        after = advance(state, meant)
         entries.append(_report_entry(report, counted=after is not state))
         state = after
     return sorted(entries, key=lambda entry: entry.at)
@@ -176,6 +192,7 @@ def _report_entry(report: Report, *, counted: bool) -> TimelineEntry:
         vendor_code=report.code or None,
         vendor_status=report.status or None,
         vendor_time=report.at,
+        part=f"{report.part.number} of {report.part.count}" if report.part else None,
         counted=counted,
     )
 

@@ -89,8 +89,8 @@ async def send_messages(call: Call) -> Reply:
 async def preview_message(call: Call) -> Reply:
     """Tell how a text would be sent: encoding, segments and the characters that make it dearer. Nothing is sent."""
     text = call.body.text
-    description = (await call.app.acceptor.origin(call.body.sender, None)).description if call.body.sender else None
-    _, objection = check_text(text, description)
+    origin = await call.app.acceptor.origin(call.body.sender, None) if call.body.sender else None
+    _, objection = check_text(text, origin)
     found = segment(text)
     return Reply(
         Preview(

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict
-from typing import Annotated
+from typing import Annotated, Any
 
 import azure.functions as func
+import orjson
 from pydantic import Field
 
 from functions.gateway.directory import ProviderRecord, SenderRecord, Snapshot
 from functions.gateway.models import (
     CallbacksView,
     CheckResult,
+    DryRun,
+    DryRunRequest,
     NewProvider,
     NewSender,
     Provider,
@@ -24,13 +27,16 @@ from functions.gateway.models import (
     SenderView,
     SetupStepView,
     Shape,
+    Subscribed,
+    SupportTextView,
     VendorsView,
     VendorView,
 )
 from functions.gateway.problems import FieldError, Kind, ProblemError
+from functions.gateway.wiring import callback_urls
 from functions.triggers.api import Call, Reply, operation, required_match
 from functions.triggers.names import INBOUND_EVENTS, REPORT_EVENTS
-from functions.vendors.contract import CallbackUrls, Wiring
+from functions.vendors.contract import CallbackUrls, SettingType, Wiring
 
 blueprint = func.Blueprint()
 _IF_MATCH = {"If-Match": "The ETag of the version to change, or `*`."}
@@ -49,6 +55,12 @@ class DeleteQuery(Shape):
     """How to delete."""
 
     force: Annotated[bool, Field(description="Also when messages are still in flight.")] = False
+
+
+class RotateQuery(Shape):
+    """How to rotate."""
+
+    keep_previous: Annotated[bool, Field(description="Whether callbacks with the token before are still taken.")] = True
 
 
 @operation(blueprint, method="GET", route="vendors", tag="Vendors", answers={200: VendorsView})
@@ -197,18 +209,104 @@ async def check_provider(call: Call) -> Reply:
     problems=(Kind.NOT_FOUND,),
 )
 async def show_callbacks(call: Call) -> Reply:
-    """Show where the vendor reports and what to set there."""
-    record = await call.app.directory.provider(call.path["provider"])
+    """Show where the vendor reports and what to set there.
+
+    Where the vendor's support sets it up, a text ready to be sent is there in English and German. The addresses may
+    carry the provider's callback token: give them to nobody but the vendor.
+    """
+    return await _callbacks_reply(call, await call.app.directory.provider(call.path["provider"]))
+
+
+@operation(
+    blueprint,
+    method="POST",
+    route="providers/{provider}/callbacks/rotate",
+    tag="Providers",
+    query=RotateQuery,
+    answers={200: CallbacksView},
+    problems=(Kind.NOT_FOUND, Kind.STALE, Kind.CONFLICT),
+    headers=_IF_MATCH,
+)
+async def rotate_callback_token(call: Call) -> Reply:
+    """Make a new token for the callback addresses.
+
+    Callbacks with the token before are taken until the next rotation, so that there is time to tell the vendor;
+    `keepPrevious=false` ends that at once.
+    """
+    record = await call.app.directory.rotate_token(
+        call.path["provider"], call.headers.get("if-match"), keep_previous=call.query.keep_previous
+    )
+    return await _callbacks_reply(call, record)
+
+
+@operation(
+    blueprint,
+    method="POST",
+    route="providers/{provider}/callbacks/subscribe",
+    tag="Providers",
+    answers={200: Subscribed},
+    problems=(Kind.NOT_FOUND, Kind.CONFLICT, Kind.INVALID),
+)
+async def subscribe_callbacks(call: Call) -> Reply:
+    """Set the callbacks up by the vendor's own API, where it has one.
+
+    Doing it again changes only what is out of date, such as the addresses after the token was rotated.
+    """
+    directory = call.app.directory
+    record = await directory.provider(call.path["provider"])
+    detail = await directory.subscribe(record, await _wiring(call, record), call.app.http)
+    return Reply(Subscribed(detail=detail))
+
+
+@operation(
+    blueprint,
+    method="POST",
+    route="providers/{provider}/dry-run",
+    tag="Providers",
+    body=DryRunRequest,
+    answers={200: DryRun},
+    problems=(Kind.NOT_FOUND, Kind.CONFLICT),
+)
+async def dry_run(call: Call) -> Reply:
+    """Show the request that a message would make, without sending it.
+
+    Only for vendors whose requests are described by configuration. No secret is in it: each is shown as the name of its
+    placeholder.
+    """
+    directory, wanted = call.app.directory, call.body
+    record = await directory.provider(call.path["provider"])
+    wiring = await _wiring(call, record)
+    request = await directory.dry_run(record, wanted, wiring.urls.report)
+    return Reply(DryRun(method=request.method, url=request.url, headers=dict(request.headers), body=request.body))
+
+
+async def _wiring(call: Call, record: ProviderRecord) -> Wiring:
+    def urls(token: str) -> CallbackUrls:
+        return callback_urls(
+            call.app.settings.public_url,
+            record.vendor,
+            record.id,
+            token,
+            report_function=REPORT_EVENTS,
+            inbound_function=INBOUND_EVENTS,
+        )
+
+    return await call.app.directory.wiring(record, urls)
+
+
+async def _callbacks_reply(call: Call, record: ProviderRecord) -> Reply:
     vendor = call.app.directory.vendor(record.vendor)
-    base = f"{call.app.settings.public_url}/api/callbacks/{record.vendor}/{record.id}"
-    urls = CallbackUrls(f"{base}/report", f"{base}/inbound", REPORT_EVENTS, INBOUND_EVENTS)
+    wiring = await _wiring(call, record)
     by_event = bool(vendor.description.event_types)
     return Reply(
         CallbacksView(
-            report=urls.report_function if by_event else urls.report,
-            inbound=urls.inbound_function if by_event else urls.inbound,
+            report=wiring.urls.report_function if by_event else wiring.urls.report,
+            inbound=wiring.urls.inbound_function if by_event else wiring.urls.inbound,
             authentication=vendor.description.capabilities.callback_authentication,
-            steps=[SetupStepView(**asdict(step)) for step in vendor.set_up(Wiring(urls))],
+            published_sources=list(vendor.description.published_sources),
+            can_subscribe=vendor.description.capabilities.subscribes,
+            steps=[SetupStepView(**asdict(step)) for step in vendor.set_up(wiring)],
+            support=[SupportTextView(**asdict(text)) for text in vendor.support(wiring)],
         )
     )
 
@@ -307,13 +405,20 @@ def _provider(call: Call, snapshot: Snapshot, record: ProviderRecord) -> Provide
         description=record.description,
         business_unit=record.business_unit,
         state=record.state,
-        settings=dict(record.settings),
+        settings=_shown(call, record),
         secrets_set=list(record.secrets),
         senders=len(snapshot.senders_of(record.id)),
         created_at=record.created,
         updated_at=record.updated,
         notice=call.app.directory.vendor(record.vendor).description.notice,
     )
+
+
+def _shown(call: Call, record: ProviderRecord) -> dict[str, Any]:
+    """Return the settings that are not secret; those that hold JSON as JSON."""
+    description = call.app.directory.vendor(record.vendor).description
+    json = {setting.name for setting in description.settings if setting.type is SettingType.JSON}
+    return {name: orjson.loads(value) if name in json else value for name, value in record.settings.items()}
 
 
 async def _sender_reply(

@@ -171,6 +171,7 @@ class Capabilities:
         replay_window: How long the vendor recognises a repeated message id, so that sending it again is safe; zero for
             never.
         lookup: Whether the vendor's log can settle a message whose answer was lost.
+        lookup_by_id: Whether that log is searched by our message id, so that no other message can be taken for it.
         status_query: Whether the vendor can be asked for a message's state, for when its reports do not arrive.
         max_text_length: Longest text in characters.
         validity: Shortest and longest validity period in seconds; ``None`` when the vendor has none.
@@ -194,6 +195,7 @@ class Capabilities:
     correlation: str
     callback_authentication: str
     subscribes: bool = False
+    lookup_by_id: bool = False
 
 
 @dataclass(frozen=True, slots=True)
