@@ -63,13 +63,13 @@ class LinkMobilityControl:
     async def _delete_account(self, request: web.Request) -> web.Response:
         """Take out an account with its numbers, gates and routes."""
         account = self._known(request)
-        self._vendor.accounts.remove(account.username)
-        for number in self._numbers(account):
-            self._vendor.numbers.remove(number.number)
-        for gate in self._gates(account):
-            self._vendor.gates.remove(gate.id)
         for keyword in self._keywords(account):
             self._vendor.keywords.remove(keyword.id)
+        for gate in self._gates(account):
+            self._vendor.gates.remove(gate.id)
+        for number in self._numbers(account):
+            self._vendor.numbers.remove(number.number)
+        self._vendor.accounts.remove(account.username)
         return web.Response(status=204)
 
     async def _list_numbers(self, request: web.Request) -> web.Response:
