@@ -30,6 +30,10 @@ def _headers(request: web.Request) -> dict[str, str]:
     for name, value in request.headers.items():
         low = name.lower()
         joined[low] = f"{joined[low]},{value}" if low in joined else value
+    if request.remote:
+        # As the front end of App Service does: https://learn.microsoft.com/azure/app-service/overview-inbound-outbound-ips.
+        known = joined.get("x-forwarded-for")
+        joined["x-forwarded-for"] = f"{known}, {request.remote}" if known else request.remote
     return joined
 
 

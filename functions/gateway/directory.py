@@ -225,9 +225,7 @@ class Directory:
         if new.vendor not in self._vendors:
             raise invalid("/vendor", f"There is no vendor {new.vendor!r}; choose one of {', '.join(self._vendors)}.")
         vendor = self._vendors[new.vendor]
-        given = {name: _as_text(value) for name, value in new.settings.items() if value}
-        self._refuse_generated(vendor, given)
-        settings = {name: self._cleaned(vendor, name, value) for name, value in given.items()}
+        settings = self._given(vendor, new.settings)
         self._check_settings(vendor, settings)
         now = self._clock()
         record = ProviderRecord(
@@ -263,11 +261,7 @@ class Directory:
             record, updated=self._clock(), **{name: value for name, value in given.items() if value is not None}
         )
         if change.settings:
-            self._refuse_generated(vendor, change.settings)
-            settings = await self._settings(record)
-            settings |= {
-                name: self._cleaned(vendor, name, _as_text(value)) for name, value in change.settings.items() if value
-            }
+            settings = await self._settings(record) | self._given(vendor, change.settings)
             settings = {name: value for name, value in settings.items() if change.settings.get(name, value)}
             self._check_settings(vendor, settings)
             if changed.state is not ProviderState.DRAFT:
@@ -498,21 +492,27 @@ class Directory:
         self._kept = None
         return await self.provider(identity)
 
-    def _refuse_generated(self, vendor: Vendor, given: Iterable[str]) -> None:
-        """Refuse what the gateway makes itself: a secret that somebody thought up is easier to guess."""
-        generated = {setting.name for setting in vendor.description.settings if setting.generated}
-        _require(
-            FieldError(f"/settings/{name}", "The gateway makes it: POST …/callbacks/rotate for a new one.")
-            for name in given
-            if name in generated
-        )
+    def _given(self, vendor: Vendor, given: Mapping[str, str | Mapping[str, Any] | None]) -> dict[str, str]:
+        """Return the settings that a caller gave, as they are kept.
 
-    def _cleaned(self, vendor: Vendor, name: str, value: str) -> str:
-        """Return a setting as it is meant: people paste addresses without their scheme or with a slash at the end."""
-        kind = next((setting.type for setting in vendor.description.settings if setting.name == name), None)
-        if kind is SettingType.URL:
-            return (value if "://" in value else f"https://{value}").rstrip("/")
-        return value
+        Raises:
+            ProblemError: One is the gateway's own, or is no text where it must be.
+        """
+        known = {setting.name: setting for setting in vendor.description.settings}
+        errors, kept = [], {}
+        for name, value in given.items():
+            setting = known.get(name)
+            if setting is not None and setting.generated:
+                detail = "The gateway makes it: POST …/callbacks/rotate for a new one."
+                errors.append(FieldError(f"/settings/{name}", detail))
+            elif isinstance(value, str):
+                kept[name] = _cleaned(value) if setting and setting.type is SettingType.URL else value
+            elif setting is not None and setting.type is SettingType.JSON and value:
+                kept[name] = orjson.dumps(value).decode()
+            elif value is not None:
+                errors.append(FieldError(f"/settings/{name}", "It must be a text."))
+        _require(errors)
+        return {name: value for name, value in kept.items() if value}
 
     def _check_settings(self, vendor: Vendor, settings: Mapping[str, str]) -> None:
         known = {setting.name: setting for setting in vendor.description.settings}
@@ -542,7 +542,7 @@ class Directory:
 
     def _objections(self, setting: Setting, value: str) -> list[str]:
         if setting.type is SettingType.JSON:
-            return []
+            return _json_objections(value)
         if setting.type is SettingType.NETWORKS:
             try:
                 networks(value)
@@ -555,9 +555,17 @@ class Directory:
         return objections(value, local=self._allow_local_vendors)
 
 
-def _as_text(value: str | Mapping[str, Any]) -> str:
-    """Return a setting as it is kept; objects as JSON."""
-    return value if isinstance(value, str) else orjson.dumps(value).decode()
+def _cleaned(address: str) -> str:
+    """Return an address as it is meant: people paste it without its scheme or with a slash at the end."""
+    return (address if not address or "://" in address else f"https://{address}").rstrip("/")
+
+
+def _json_objections(text: str) -> list[str]:
+    try:
+        document = orjson.loads(text)
+    except ValueError as error:
+        return [f"It is no JSON: {error}."]
+    return [] if isinstance(document, dict) else ["It must be a JSON object."]
 
 
 def missing_settings(description: Description, settings: Mapping[str, str]) -> list[FieldError]:

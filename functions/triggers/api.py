@@ -268,7 +268,11 @@ def _found(error: ValidationError) -> list[ErrorDetails]:
 
 
 def _misfit(found: Sequence[ErrorDetails], fields: Sequence[str]) -> ProblemError:
-    errors = [FieldError(name, _words(item["type"], item["msg"])) for name, item in zip(fields, found, strict=True)]
+    words: dict[str, list[str]] = {}
+    for name, item in zip(fields, found, strict=True):
+        words.setdefault(name, []).append(_words(item["type"], item["msg"]))
+    # Each branch of a union says what it would have taken.
+    errors = [FieldError(name, " Or: ".join(dict.fromkeys(said))) for name, said in words.items()]
     return ProblemError(Kind.INVALID, "Something does not fit; see errors.", errors)
 
 

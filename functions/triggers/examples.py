@@ -50,6 +50,7 @@ REQUESTS: dict[str, dict[str, dict[str, Any]]] = {
         },
     },
     "preview_message": {"accent": {"value": {"text": "¿Qué día?"}}},
+    "dry_run": {"parcel": {"value": {"to": "+14255550123", "text": "Your parcel is on its way."}}},
     "add_opt_out": {"all senders": {"value": {"number": "+14255550123", "note": "by phone"}}},
 }
 """Request bodies by operation and title."""

@@ -20,6 +20,7 @@ WITH_KEY = [one.name for one in OPERATIONS if not one.anonymous]
 OPEN = [one.name for one in OPERATIONS if one.anonymous]
 WITH_QUERY = [one.name for one in OPERATIONS if one.query is not None]
 ALL_BUT_CALLBACKS = [one.name for one in OPERATIONS if not one.any_body]
+CALLBACKS = ("take_callback", "take_callback_with_token", "take_callback_by_get")
 CONDITIONAL = {"change_provider", "change_sender"}
 DONE = {200, 204}
 """Answers of those operations that do their work on a request without a body."""
@@ -27,9 +28,9 @@ DONE = {200, 204}
 
 def test_the_lists_cover_every_operation():
     """Every operation is in the tests below: with a body or without, with a key or open."""
-    assert {*WITH_BODY, *WITHOUT_BODY} | {"take_callback"} == set(BY_NAME)
+    assert {*WITH_BODY, *WITHOUT_BODY, *CALLBACKS} == set(BY_NAME)
     assert {*WITH_KEY, *OPEN} == set(BY_NAME)
-    assert set(OPEN) == {"take_callback", "get_health", "get_openapi", "get_docs"}
+    assert set(OPEN) == {*CALLBACKS, "get_health", "get_openapi", "get_docs"}
 
 
 @pytest.fixture
@@ -45,6 +46,7 @@ async def send(ready, request_raw):
         "message": message,
         "vendor": "twilio",
         "kind": "report",
+        "token": "k7qh2mt0w5zryb1xj4dv8nl3sc6vefga",
     }
 
     async def call(name, data=None, *, query="", headers=JSON, key=True):
@@ -221,8 +223,8 @@ async def test_without_a_key(send, dump, subtests):
             data = json.dumps(example(name)).encode() if name in WITH_BODY else None
             for headers in ({}, {"x-functions-key": "wrong"}, {"Authorization": "Bearer x"}):
                 answer = await send(name, data, headers=JSON | headers, key=False)
-                if name == "take_callback":
-                    check_problem(answer, 403)
+                if name in CALLBACKS:
+                    check_problem(answer, 404 if BY_NAME[name].method == "GET" else 403)
                 elif name in OPEN:
                     assert answer.status == 200
                 else:
@@ -287,7 +289,7 @@ async def test_addresses_and_methods_the_host_refuses(ready, request_raw, dump):
         ("DELETE", "/messages/x"),
         ("GET", "/callbacks/twilio/x/report"),
         ("POST", "/callbacks/twilio/x"),
-        ("POST", "/callbacks/twilio/x/report/more"),
+        ("POST", "/callbacks/twilio/x/report/more/still"),
         ("PATCH", "/opt-outs"),
         ("POST", "/health"),
     ):

@@ -127,7 +127,8 @@ REFUSED = {
     "number for a setting": ({"settings": {"accountSid": 1}}, "/settings/accountSid"),
     "null for a setting": ({"settings": {"accountSid": None}}, "/settings/accountSid"),
     "http": ({"settings": {"baseUrl": "http://api.example.com"}}, "/settings/baseUrl"),
-    "no address": ({"settings": {"baseUrl": "api.example.com"}}, "/settings/baseUrl"),
+    "no address": ({"settings": {"baseUrl": "api"}}, "/settings/baseUrl"),
+    "an object for a text": ({"settings": {"baseUrl": {"url": "https://api.example.com"}}}, "/settings/baseUrl"),
     "no host": ({"settings": {"baseUrl": "https:///x"}}, "/settings/baseUrl"),
     "no scheme": ({"settings": {"baseUrl": "//api.example.com"}}, "/settings/baseUrl"),
     "file": ({"settings": {"baseUrl": "file:///etc/passwd"}}, "/settings/baseUrl"),
@@ -194,11 +195,14 @@ PRIVATE = (
     "https://10.0.0.1",
     "https://172.16.9.1",
     "https://192.168.1.1",
+    "https://[fd00::1]",
+)
+NOBODYS = (
     "https://169.254.169.254",
     "https://100.64.0.1",
-    "https://[fd00::1]",
     "https://[fe80::1]",
     "https://168.63.129.16",
+    "https://0.0.0.0",
 )
 
 
@@ -206,7 +210,7 @@ async def test_addresses_of_the_own_network(start_gateway, dump, subtests):
     """Without leave for local vendors no address of this machine or its network is taken, nor anything but https."""
     gateway = await start_gateway(SMS_ALLOW_LOCAL_VENDORS="false")
     before = dump()
-    for url in (*HERE, *PRIVATE, "http://127.0.0.1:8000", "http://api.twilio.com", "ftp://api.twilio.com"):
+    for url in (*HERE, *PRIVATE, *NOBODYS, "http://127.0.0.1:8000", "http://api.twilio.com", "ftp://api.twilio.com"):
         with subtests.test(url=url):
             body = {"vendor": "twilio", "name": "x", "settings": {"baseUrl": url}}
             check_problem(await gateway.call("POST", "/providers", body), 422, "/settings/baseUrl")
@@ -222,11 +226,11 @@ async def test_addresses_of_the_own_network(start_gateway, dump, subtests):
 
 
 async def test_local_vendors_with_leave(gateway, subtests):
-    """With leave for local vendors this machine may be named, over http too, but still no other private address."""
-    for url in ("http://127.0.0.1:8000", "http://localhost:8000", "https://[::1]"):
+    """With leave for local vendors this machine and private networks may be named, over http too, and nothing else."""
+    for url in (*PRIVATE, "http://127.0.0.1:8000", "http://localhost:8000", "https://[::1]", "http://10.0.0.1"):
         with subtests.test(url=url):
             assert (await draft(gateway, {"baseUrl": url})).status == 201
-    for url in (*PRIVATE, "http://api.twilio.com", "http://10.0.0.1"):
+    for url in (*NOBODYS, "http://api.twilio.com"):
         with subtests.test(url=url):
             body = {"vendor": "twilio", "name": "x", "settings": {"baseUrl": url}}
             check_problem(await gateway.call("POST", "/providers", body), 422, "/settings/baseUrl")
