@@ -15,7 +15,7 @@ from pathlib import Path
 import orjson
 import pytest
 
-from functions.vendors.contract import DeliveryReport, InboundText, MalformedError, Reason, State
+from functions.vendors.contract import DeliveryReport, InboundText, MalformedError, Part, Reason, State
 from tests.vendors.kit import kits
 
 HERE = Path(__file__).parent
@@ -36,13 +36,14 @@ def expected_of(path):
 
 def report_of(written):
     """Return the report that an expectation writes down; what it leaves out is blank."""
-    at, reason = written.get("at"), written.get("reason")
+    at, reason, part = written.get("at"), written.get("reason"), written.get("part")
     return DeliveryReport(
         **written
         | {
             "state": State(written["state"]),
             "reason": Reason(reason) if reason else None,
             "at": datetime.fromisoformat(at) if at else None,
+            "part": Part(**part) if part else None,
         }
     )
 
