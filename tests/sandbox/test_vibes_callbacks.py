@@ -96,7 +96,7 @@ async def test_the_option_chooses_the_receipts(sandbox, vibes, http, endpoint, o
         ("0163", [SYSTEM, CARRIER, ("Handset", True, "102", "255")]),
         ("0164", [("System", True, None, "9")]),
         ("0165", [SYSTEM, ("Handset", True, "101", "255")]),
-        ("0166", [SYSTEM, CARRIER, ("Handset", True, "255", "255")]),
+        ("0166", [SYSTEM, CARRIER, ("Handset", True, None, "255")]),
         ("0167", [("System", True, None, "16")]),
         ("0168", [("System", True, None, "12")]),
         ("0169", [SYSTEM, CARRIER, ("Handset", True, "100", "255")]),
