@@ -336,7 +336,6 @@ async def test_a_persons_text_is_posted_signed(sandbox, endpoint, control):
     assert (got.json["status"]["code"], got.json["sub_resource"], got.json["errors"]) == (1500, "mo_sms", {})
     assert got.json["user_response"] == {
         "phone_number": PERSON[1:],
-        "iso_country_code": "US",
         "sender_id": SENDER[1:],
         "mo_message": " Stop 🛑 & x=1\n",
     }
@@ -359,7 +358,8 @@ async def test_keywords_are_named_where_the_account_wants_it(sandbox, endpoint, 
     await sandbox.idle()
 
     said = endpoint.received[0].json["user_response"]
-    assert (said["action"], said.get("keyword")) == (action, None if action == "generic" else text.strip().lower())
+    assert (said["action"], said["iso_country_code"]) == (action, "US")
+    assert said["keyword"] == ("" if action == "generic" else text.strip().lower())
 
 
 async def test_a_short_code_stays_bare(sandbox, endpoint, control):

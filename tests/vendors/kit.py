@@ -87,23 +87,27 @@ class Kit(ABC):
     Attributes:
         name: The vendor's word in the API.
         sender: A sender the vendor takes.
-        send_status: The only HTTP status that means the vendor took a send.
+        send_status: The HTTP status that means the vendor took a send, the only one unless ``own_codes_decide``.
+        own_codes_decide: Whether the vendor says to go by the code in its body, whatever the HTTP status of a success.
         busy_statuses: The 5xx statuses that, with ``Retry-After``, mean nothing was sent.
         auth_headers: The headers that authenticate a callback, in lower case; none for Event Grid vendors.
         one_header_is_enough: Whether each of them proves it alone; else all are needed.
         signs: What a signature covers: ``body``, ``url`` and ``account`` (the vendor's own name of it, in the body);
             empty for vendors that prove a callback by a token, a password or a secret header.
         content_type: What the vendor's callbacks come as.
+        has_words: Whether its reports say a status in a word, beside the code.
     """
 
     name: ClassVar[str]
     sender: ClassVar[Sender]
     send_status: ClassVar[int]
+    own_codes_decide: ClassVar[bool] = False
     busy_statuses: ClassVar[frozenset[int]] = frozenset()
     auth_headers: ClassVar[tuple[str, ...]] = ()
     one_header_is_enough: ClassVar[bool] = False
     signs: ClassVar[frozenset[str]] = frozenset()
     content_type: ClassVar[str] = "application/x-www-form-urlencoded"
+    has_words: ClassVar[bool] = True
 
     @property
     def vendor(self) -> Vendor:

@@ -78,14 +78,14 @@ class Callbacks:
             return
         said: dict[str, Any] = {
             "phone_number": in_digits(message.sender),
-            "iso_country_code": _country(message.sender),
             "sender_id": in_digits(message.recipient),
             "mo_message": message.text,
         }
         if account.keywords:
             word = message.text.strip().lower()
             action = ACTIONS.get(word, "generic")
-            said |= {"keyword": word, "action": action} if action != "generic" else {"action": action}
+            keyword = "" if action == "generic" else word
+            said |= {"iso_country_code": _country(message.sender), "action": action, "keyword": keyword}
         body = {
             "status": {"updated_on": moment(message.at), "description": "Delivered to customer", "code": 1500},
             "submit_timestamp": moment(message.at),
