@@ -40,7 +40,6 @@ from functions.vendors.contract import (
     Refused,
     Retry,
     SendCall,
-    Sender,
     SenderRule,
     SenderType,
     SetAside,
@@ -402,12 +401,12 @@ class LinkMobility(Vendor):
 
     def set_up(self, wiring: Wiring) -> tuple[SetupStep, ...]:
         """Describe the two gates, which the gateway or LINK's support makes, and what is routed to them."""
-        proofs = " and ".join(_proofs(wiring)) or "no further proof"
         return (
             SetupStep(
                 "Have the two gates made",
                 "Either let the gateway make them (subscribe), if the account may use the Gate API, or send the "
-                f"prepared text to LINK's support. Each has one destination, posts {_JSON} and carries {proofs}.",
+                "prepared text to LINK's support. Each has one destination and posts application/json, with the "
+                "password and the header that are set here for callbacks.",
             ),
             SetupStep(
                 "The gate for delivery reports",
@@ -431,6 +430,7 @@ class LinkMobility(Vendor):
         """Return the request for the two gates and the routing."""
         settings = wiring.settings
         login = settings.get("username") or settings.get("clientId") or "-"
+        numbers = [sender.address for sender in wiring.senders if sender.type is not SenderType.ALPHANUMERIC]
         values = {
             "host": settings.get("baseUrl", "-"),
             "login": login,
@@ -438,7 +438,7 @@ class LinkMobility(Vendor):
             "partner": settings.get("platformPartnerId", "-"),
             "report": wiring.urls.report,
             "inbound": wiring.urls.inbound,
-            "numbers": ", ".join(sender.address for sender in wiring.senders if _takes_replies(sender)) or "-",
+            "numbers": ", ".join(numbers) or "-",
             "user": settings.get("callbackUser", ""),
             "header": PROOF_HEADER,
             "hours": f"{REPORTS_KEPT // timedelta(hours=1)}",
@@ -468,11 +468,12 @@ class LinkMobility(Vendor):
             found = next((str(gate.get("id")) for gate in listed if gate.get("refId") == reference), "")
             change = _change_gate(account, http, found, url) if found else _make_gate(account, http, reference, url)
             gate, what = await change
-            done.append(f"{what} the gate {gate} for {'delivery reports' if kind == 'report' else 'replies'}")
+            done.append(f"Gate {gate} for {'delivery reports' if kind == 'report' else 'replies'}: {what}.")
             if account.settings.get(setting) != gate:
                 missing.append(f"{setting} to {gate}")
-        advice = f" Set {' and '.join(missing)}." if missing else ""
-        return f"{' and '.join(done)}.{advice} Have LINK's support route numbers and keywords to the gate for replies."
+        advice = [f"Set {' and '.join(missing)}."] if missing else []
+        routing = "Have LINK's support route numbers and keywords to the gate for replies."
+        return " ".join([*done, *advice, routing])
 
 
 class _Answer:
@@ -627,7 +628,8 @@ def _outcomes(call: SendCall, answer: _Answer | Refused | Unknown) -> dict[str, 
     """Give each message its entry's outcome by refId, as the order is not promised; the rest share the answer's."""
     if not isinstance(answer, _Answer):
         return {message.id: answer for message in call.messages}
-    items = answer.body if isinstance(answer.body, list) else [answer.body]
+    one = [answer.body] if answer.status == _OK else []
+    items = answer.body if isinstance(answer.body, list) else one
     entries = [item for item in items if isinstance(item, dict) and "resultCode" in item]
     alone = len(call.messages) == len(entries) == 1
     found: dict[str, Outcome] = {}
@@ -764,20 +766,6 @@ def _time(value: Any) -> datetime | None:
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
-def _takes_replies(sender: Sender) -> bool:
-    rule = DESCRIPTION.sender_rule(sender.type)
-    return rule is not None and rule.two_way
-
-
-def _proofs(wiring: Wiring) -> Sequence[str]:
-    found = []
-    if "callbackPassword" in wiring.secrets:
-        found.append(f"Basic authentication as {wiring.settings.get('callbackUser', '')}")
-    if "callbackSecret" in wiring.secrets:
-        found.append(f"the header {PROOF_HEADER} (custom parameter http.header1)")
-    return found
-
-
 def _gates(account: Account) -> str:
     platform, partner = (quote(account.settings[name], safe="") for name in ("platformId", "platformPartnerId"))
     return f"/gate/partnergate/platform/{platform}/partner/{partner}"
@@ -809,11 +797,11 @@ async def _change_gate(account: Account, http: Http, gate: str, url: str) -> tup
         raise _gate_error(account, "read the gate", answer)
     wanted = {"destinations": [_destination(account, url)]}
     if answer.error.get("destinations") == wanted["destinations"]:
-        return gate, "Kept"
+        return gate, "kept as it was"
     answer = await _request(account, http, "PUT", path, {**answer.error, **wanted})
     if not isinstance(answer, _Answer) or answer.status not in {_OK, _NO_CONTENT}:
         raise _gate_error(account, "change the gate", answer)
-    return gate, "Corrected"
+    return gate, "corrected"
 
 
 async def _make_gate(account: Account, http: Http, reference: str, url: str) -> tuple[str, str]:
@@ -834,13 +822,13 @@ async def _make_gate(account: Account, http: Http, reference: str, url: str) -> 
     gate = unquote(answer.headers.get("Location", "").rstrip("/").rpartition("/")[2])
     if not gate:
         raise SubscribeError("LINK Mobility made a gate and did not say which; subscribe again to find it.")
-    return gate, "Made"
+    return gate, "made"
 
 
 def _gate_error(account: Account, what: str, answer: _Answer | Refused | Unknown) -> SubscribeError:
     """Return what LINK answered, without the secrets that it may quote from the request."""
     if isinstance(answer, _Answer):
-        said = f"answered {answer.status}: {answer.code} {answer.words}".rstrip()
+        said = f"answered {answer.status} {answer.code} {answer.words}".rstrip(" .") + "."
     else:
         said = f"did not answer: {answer.why if isinstance(answer, Unknown) else answer.detail}"
     for setting in DESCRIPTION.settings:
