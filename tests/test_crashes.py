@@ -1,4 +1,8 @@
-"""Killed at random points under load, the gateway loses nothing and sends nothing twice."""
+"""Killed at random points under load, the gateway loses nothing and sends nothing twice.
+
+At a vendor that offers no way to find out what became of a call, a message that was on its way to it when the gateway
+died is never sent again: it stays unknown unless a report tells.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +23,7 @@ from devhost.keys import Keys
 from devhost.running import Answer
 from sandbox.testing import running_sandbox
 from tests.conftest import KITS, Ready
-from tests.test_end_to_end import every_message, ledger
+from tests.test_end_to_end import every_message, is_blind, ledger, plus
 
 ROOT = Path(__file__).parent.parent
 MESSAGES = 300
@@ -126,20 +130,27 @@ async def test_killed_under_load(tmp_path, vendor) -> None:
                 await gateway.kill()
                 await gateway.start()
             answers = await asyncio.gather(*sending)
-            log = await quiet(ready, gateway, 60)
+            log = await quiet(ready, gateway, vendor, 60, blind=is_blind(vendor))
         finally:
             await gateway.kill()
 
         accepted = [item["id"] for answer in answers for item in answer.body["messages"]]
         sent = await ledger(ready, vendor)
         print(f"{vendor}: {KILLS} kills, {len(sent)} sent, {Counter(message['status'] for message in log)}")
-        assert Counter(item["to"] for item in sent) == Counter(message["to"] for message in wanted)
+        counted = Counter(plus(item["to"]) for item in sent)
+        assert counted <= Counter(message["to"] for message in wanted), "sent twice, or sent what nobody asked for"
         assert sorted(message["id"] for message in log) == sorted(accepted)
-        assert {message["status"] for message in log} == {"delivered"}
+        never = {message["to"] for message in wanted} - set(counted)
+        assert {message["to"] for message in log if message["status"] == "unknown"} == never
+        assert {message["to"] for message in log if message["status"] == "delivered"} == set(counted)
+        assert not never or is_blind(vendor)
 
 
-async def quiet(ready: Ready, gateway: Killable, seconds: float) -> list[dict]:
-    """Wait until the log says of every message that it arrived; reports that were lost meanwhile are asked for."""
+async def quiet(ready: Ready, gateway: Killable, vendor: str, seconds: float, *, blind: bool) -> list[dict]:
+    """Wait until the log says of every message that it arrived; reports that were lost meanwhile are asked for.
+
+    Where nobody can find out, a message that was never sent may stay unknown.
+    """
     deadline = asyncio.get_running_loop().time() + seconds
     while True:
         await gateway.sweep()
@@ -147,5 +158,9 @@ async def quiet(ready: Ready, gateway: Killable, seconds: float) -> list[dict]:
         states = Counter(message["status"] for message in log)
         if set(states) == {"delivered"}:
             return log
+        if blind and set(states) <= {"delivered", "unknown"}:
+            sent = {plus(item["to"]) for item in await ledger(ready, vendor)}
+            if not any(message["status"] == "unknown" and message["to"] in sent for message in log):
+                return log
         assert asyncio.get_running_loop().time() < deadline, f"not settled in {seconds} s: {states}"
         await asyncio.sleep(0.5)
