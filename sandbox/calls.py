@@ -16,7 +16,9 @@ _KEPT = 200_000
 _BODY_KEPT = 4096
 _SECRET_HEADERS = frozenset({"authorization", "cookie", "proxy-authorization", "x-api-key"})
 _SECRET_QUERY = re.compile(r"(?i)([?&](?:code|key|sig|signature|token|access_token|api_?key|password)=)[^&#]*")
-_SECRET_FIELD = re.compile(r'(?i)("[^"]*(?:api_?key|http\.header\d*|password|secret|token)"\s*:\s*"|\bclient_secret=)[^"&]*')
+_SECRET_FIELD = re.compile(
+    r'(?i)("[^"]*(?:api_?key|http\.header\d*|password|secret|token)"\s*:\s*"|\bclient_secret=)[^"&]*'
+)
 
 
 @dataclass(slots=True)
