@@ -293,10 +293,9 @@ _SPACE_BEFORE_ZONE = re.compile(r"\s+(?=(?:Z|[+-]\d{2}:?\d{2})$)", re.ASCII)
 _SMALL_NUMBER = re.compile(r"[1-9]\d{0,2}", re.ASCII)
 _SOMEBODY = "2025550142"
 """A number kept for fiction, for a look-up that concerns nobody."""
-_FLAGS = {"true": True, "1": True, "false": False, "0": False}
-_WEIGHT = {State.QUEUED: 0, State.SENT: 1, State.UNKNOWN: 2, State.DELIVERED: 4}
-"""How much a receipt says of a message; of everything else, which is a failure, the weight is 3."""
-_FAILURE = 3
+_OPEN = (State.QUEUED, State.SENT, State.UNKNOWN)
+_FAILURE, _DELIVERY = 3, 4
+"""How much a receipt says of a message: an open state its place in the list, a failure more, a delivery most."""
 _DETAIL_LENGTH = 300
 _OK = 200
 _CLIENT_ERROR, _SERVER_ERROR = 400, 500
@@ -603,7 +602,9 @@ def _most_telling(reports: Iterable[DeliveryReport]) -> DeliveryReport | None:
 
 
 def _weight(report: DeliveryReport) -> int:
-    return _WEIGHT.get(report.state, _FAILURE)
+    if report.state in _OPEN:
+        return _OPEN.index(report.state)
+    return _DELIVERY if report.state is State.DELIVERED else _FAILURE
 
 
 def _reply(element: Element, raw: Mapping[str, Any]) -> InboundText | None:
@@ -644,7 +645,8 @@ def _number(element: Element | None) -> str:
 
 
 def _flag(element: Element | None, name: str) -> bool | None:
-    return None if element is None else _FLAGS.get(element.get(name, "").strip().lower())
+    value = element.get(name, "").strip().lower() if element is not None else ""
+    return {"true": True, "1": True, "false": False, "0": False}.get(value)
 
 
 def _time(value: str) -> datetime | None:
