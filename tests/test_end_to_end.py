@@ -36,7 +36,7 @@ NOTHING_SENT = {"error_before", "drop_before"}
 
 
 def faults_for(vendor: str) -> dict:
-    """Return the faults for a vendor; one that takes a hundred texts a call gets so few calls that more have to fail."""
+    """Return the faults for a vendor; one that takes a hundred texts a call gets few calls, so more of them fail."""
     capabilities = vendors()[vendor].description.capabilities
     many = capabilities.recipients_per_call > 1 and not capabilities.one_text_per_call
     return {name: rate * 6 if many and name in CALL_FAULTS else rate for name, rate in FAULTS.items()}
@@ -79,21 +79,24 @@ async def settled(ready: Ready, seconds: float, *, blind: bool) -> list[dict]:
         await asyncio.sleep(0.3)
 
 
+async def everything(ready: Ready, path: str) -> list[dict]:
+    """Read a list of the sandbox page by page."""
+    items: list[dict] = []
+    while True:
+        page = await ready.ask("GET", f"{path}?limit=1000&offset={len(items)}")
+        items += page["items"]
+        if len(items) >= page["total"]:
+            return items
+
+
 async def ledger(ready: Ready, vendor: str) -> list[dict]:
     """Read all that a vendor really sent."""
-    items, cursor = [], ""
-    while True:
-        page = await ready.ask("GET", f"/{vendor}/ledger?limit=1000{cursor}")
-        items += [item for item in page["items"] if item["direction"] != "inbound"]
-        if not page.get("next"):
-            return items
-        cursor = f"&cursor={page['next']}"
+    return [item for item in await everything(ready, f"/{vendor}/ledger") if item["direction"] != "inbound"]
 
 
 async def lost_calls(ready: Ready, vendor: str) -> int:
     """Count the calls that the vendor met without sending anything and without saying so."""
-    calls = (await ready.ask("GET", f"/{vendor}/calls?limit=1000"))["items"]
-    return sum(call["trouble"] in NOTHING_SENT for call in calls)
+    return sum(call["trouble"] in NOTHING_SENT for call in await everything(ready, f"/{vendor}/calls"))
 
 
 def plus(number: str) -> str:
