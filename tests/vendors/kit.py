@@ -142,6 +142,11 @@ class Kit(ABC):
             ids: The vendor's id by recipient, in the order to answer in; ``None`` to leave the id out.
         """
 
+    def vendor_id(self, message: Outgoing, identity: str) -> str:
+        """Return the id under which the vendor took a message: the one in its answer, unless it only knows ours."""
+        del message
+        return identity
+
     @abstractmethod
     def refusal(self, status: int) -> Reply:
         """Return an answer with this error status in the vendor's own shape."""
