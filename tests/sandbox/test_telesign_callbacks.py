@@ -402,6 +402,19 @@ async def test_nobody_can_text_what_is_no_number_of_a_customer(control, telesign
     assert "alphanumeric" in name["error"]
 
 
+async def test_an_account_that_is_gone_is_told_nothing(http, control, sandbox, endpoint):
+    """What was on its way when the account was deleted stays, and the ledger says why nothing came."""
+    vendor = set_up(sandbox, inbound_url=endpoint.url)
+    vendor.accounts.remove(CUSTOMER)
+
+    await texts(control, "Hi")
+    await sandbox.idle()
+
+    [message] = vendor.ledger
+    assert endpoint.received == []
+    assert [entry.error for entry in message.callbacks] == ["the account is gone"]
+
+
 # Opt-outs
 
 

@@ -392,6 +392,29 @@ async def test_a_nonce_is_good_for_one_request(sandbox, telesign, http):
     assert len(telesign.ledger) == 2
 
 
+async def test_a_nonce_may_be_used_again_once_its_date_is_stale(sandbox, telesign, http):
+    """Telesign remembers a nonce for as long as the first request could still be replayed, and no longer."""
+    body, nonce = urlencode(form_of()).encode(), "a-nonce-of-ours"
+    first = await ask(sandbox, http, headers=signed(body, nonce=nonce), data=body)
+    sandbox.world.clock.advance(2 * 900 + 1)
+    date = http_date(sandbox.world.clock.now())
+
+    again = await ask(sandbox, http, headers=signed(body, nonce=nonce, date=date), data=body)
+    third = await ask(sandbox, http, headers=signed(body, nonce=nonce, date=date), data=body)
+
+    assert [answer["status"]["code"] for _, answer, _ in (first, again, third)] == [290, 290, 10002]
+
+
+async def test_a_date_without_a_zone_is_utc(sandbox, telesign, http):
+    """The zone -0000 of RFC 822 counts as UTC."""
+    body = urlencode(form_of()).encode()
+    date = http_date(time.time()).replace("GMT", "-0000")
+
+    _, answer, _ = await ask(sandbox, http, headers=signed(body, date=date), data=body)
+
+    assert answer["status"]["code"] == 290
+
+
 @pytest.mark.parametrize(
     ("settings", "status", "code"),
     [
@@ -438,6 +461,16 @@ async def test_the_rate_of_an_account_is_kept(sandbox, http):
     assert (first, second, third, fourth) == (200, 200, 429, 200)
     assert body["status"] == {"code": 10019, "description": "Rate Limit Exceeded"}
     assert "Retry-After" not in headers
+
+
+async def test_a_reset_gives_the_pace_back(sandbox, http, control):
+    """After a reset the account's second begins anew."""
+    set_up(sandbox, tps=1)
+    before = [(await send(sandbox, http))[0] for _ in range(2)]
+
+    await control.ask("POST", "/telesign/reset")
+
+    assert [*before, (await send(sandbox, http))[0]] == [200, 429, 200]
 
 
 # Asking for a state
