@@ -27,6 +27,7 @@ from functions.vendors.contract import (
     Category,
     DeliveryReport,
     Outcome,
+    Part,
     Reason,
     Refused,
     Retry,
@@ -241,3 +242,61 @@ def test_backoff_grows_to_its_cap() -> None:
     assert 0.5 <= waits[0] <= 1
     assert all(30 <= wait <= 60 for wait in waits[6:])
     assert waits == [Rules(timedelta(0), lookup=False, timing=Timing(), seed="x").backoff(n) for n in range(1, 12)]
+
+
+def parted(number, count, state, *, code=""):
+    """Return a report on one part of the first message."""
+    return DeliveryReport(state=state, vendor_id="v1", part=Part(number, count), code=code)
+
+
+def with_parts(*reports):
+    """Return a batch whose first message was taken by the vendor and then reported on, one report a second."""
+    rows = [
+        accepted_row(BATCH),
+        sending_row(BATCH.id, Attempt(1, lookup=False, started=at(0), lease=120.0, indices=(0, 1))),
+        outcome_row(BATCH.id, 1, {0: Accepted("v1"), 1: Accepted("v2")}, at(1)),
+        *(report_row(BATCH.id, 0, report, at(2 + place)) for place, report in enumerate(reports)),
+    ]
+    facts = read_facts(list({row.key: row for row in rows}.values()))
+    assert facts is not None
+    return facts
+
+
+D, S, U, X = State.DELIVERED, State.SENT, State.UNDELIVERED, State.UNKNOWN
+
+
+@pytest.mark.parametrize(
+    ("reports", "expected"),
+    [
+        ([(1, 1, D)], D),
+        ([(1, 2, D)], S),
+        ([(1, 2, D), (2, 2, D)], D),
+        ([(2, 2, D), (1, 2, D)], D),
+        ([(1, 2, D), (1, 2, D)], S),
+        ([(1, 3, D), (2, 3, U), (3, 3, D)], U),
+        ([(1, 2, U), (2, 2, D)], U),
+        ([(1, 2, U), (2, 2, D), (1, 2, D)], D),
+        ([(1, 2, S), (2, 2, S)], S),
+        ([(1, 2, X), (2, 2, D)], S),
+    ],
+    ids=[
+        "whole",
+        "half",
+        "both",
+        "reversed",
+        "same twice",
+        "one of three failed",
+        "failed first",
+        "corrected",
+        "sent",
+        "unknown part",
+    ],
+)
+def test_a_message_is_delivered_when_all_its_parts_are(reports, expected):
+    """Parts are counted by their numbers, in any order; one that failed decides until it is corrected."""
+    facts = with_parts(*(parted(*report) for report in reports))
+
+    assert standing(facts, 0).state is expected
+    assert standing(facts, 1).state is S
+    shown = [entry.part for entry in timeline(facts, 0) if entry.what == "report"]
+    assert all(part and part.endswith(f" of {reports[0][1]}") for part in shown)
