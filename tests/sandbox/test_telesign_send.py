@@ -380,6 +380,16 @@ async def test_a_signed_request_needs_a_date(sandbox, telesign, http):
     assert answer["status"]["code"] == 10007
 
 
+async def test_a_date_of_their_own_replaces_the_other(sandbox, telesign, http):
+    """Beside an x-ts-date the Date header counts neither for the signature nor for the time."""
+    body = urlencode(form_of()).encode()
+    headers = signed(body, dated="x-ts-date") | {"Date": "Sun, 22 Nov 2015 12:00:00 GMT"}
+
+    _, answer, _ = await ask(sandbox, http, headers=headers, data=body)
+
+    assert answer["status"]["code"] == 290
+
+
 async def test_a_nonce_is_good_for_one_request(sandbox, telesign, http):
     """The same signed request again is refused for its nonce; a fresh nonce is a second message."""
     body = urlencode(form_of()).encode()
@@ -523,6 +533,16 @@ async def test_messages_of_another_account_are_not_found(sandbox, telesign, http
     )
 
     assert (status, error["status"]["code"]) == (404, 10017)
+
+
+async def test_a_persons_text_is_no_message_to_ask_for(sandbox, telesign, http, control):
+    """The id of an incoming text is not found."""
+    said = {"from": PERSON, "to": SENDER, "text": "Hi"}
+    inbound = await control.ask("POST", "/telesign/inbound", said)
+
+    status, body, _ = await ask(sandbox, http, "GET", f"{MESSAGING}/{inbound['id']}")
+
+    assert (status, body["status"]["code"]) == (404, 10017)
 
 
 @pytest.mark.parametrize(
