@@ -88,6 +88,7 @@ class Kit(ABC):
         name: The vendor's word in the API.
         sender: A sender the vendor takes.
         send_status: The HTTP status that means the vendor took a send, the only one unless ``own_codes_decide``.
+        silent_status: The HTTP status that takes a send whole without a word, where the vendor documents one.
         own_codes_decide: Whether the vendor says to go by the code in its body, whatever the HTTP status of a success.
         busy_statuses: The 5xx statuses that, with ``Retry-After``, mean nothing was sent.
         auth_headers: The headers that authenticate a callback, in lower case; none for Event Grid vendors.
@@ -101,6 +102,7 @@ class Kit(ABC):
     name: ClassVar[str]
     sender: ClassVar[Sender]
     send_status: ClassVar[int]
+    silent_status: ClassVar[int | None] = None
     own_codes_decide: ClassVar[bool] = False
     busy_statuses: ClassVar[frozenset[int]] = frozenset()
     auth_headers: ClassVar[tuple[str, ...]] = ()

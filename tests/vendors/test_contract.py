@@ -545,9 +545,19 @@ async def test_a_truncated_success_is_unknown(kit, http):
 async def test_an_unexpected_success_is_unknown(kit, http):
     """A success status that the vendor does not document proves nothing."""
     call = kit.call()
-    for status in {200, 201, 202, 204} - {kit.send_status}:
+    for status in {200, 201, 202, 204} - {kit.send_status, kit.silent_status}:
         reply = replace(kit.accepted(call, ids_for(call)), status=status)
         assert all(is_unknown(outcome) for outcome in await outcomes_of(kit, reply, http, call))
+
+
+@each([kit for kit in KITS if kit.silent_status])
+async def test_a_silent_success_takes_every_message(kit, http):
+    """Where the vendor documents an answer without a body, it took all messages, and told the id of none."""
+    call = kit.call()
+
+    outcomes = await outcomes_of(kit, Reply(kit.silent_status, b""), http, call)
+
+    assert [Accepted("") for _ in call.messages] == outcomes
 
 
 @each([kit for kit in KITS if kit.own_codes_decide])

@@ -1,7 +1,7 @@
 """LINK Mobility's Common platform for the contract suite.
 
 Requests, answers and reports: "SMS REST API - MT and Delivery Reports" 1.18; replies: "SMS REST API - MO messages" 1.7;
-what proves a callback: "Common Platform - Gate API" 1.2. All three: https://github.com/deveel/deveel.lm.client, `docs/`.
+what proves a callback: "Common Platform - Gate API" 1.2. All in https://github.com/deveel/deveel.lm.client, `docs/`.
 """
 
 from __future__ import annotations
@@ -48,6 +48,7 @@ class LinkMobilityKit(Kit):
     name = "linkmobility"
     sender = Sender(SenderType.SHORT_CODE, "2333")
     send_status = 200
+    silent_status = 204
     auth_headers = ("authorization", "x-gateway-secret")
     content_type = "application/json"
     has_words = False
