@@ -72,6 +72,8 @@ class Callbacks:
             parsed = vendor.parse(callback)
         except MalformedError as error:
             raise ProblemError(Kind.MALFORMED, str(error)) from error
+        if vendor.reports_by_vendor_id(provider.settings):
+            parsed = replace(parsed, reports=tuple(await self._reports.named(parsed.reports, provider.id)))
         await self._keep(parsed, vendor_name, provider.id)
         return vendor.answer(callback)
 

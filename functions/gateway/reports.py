@@ -76,9 +76,16 @@ class Reports:
         """
         await asyncio.gather(*(self._take(report, vendor, provider) for report in reports))
 
+    async def named(self, reports: Iterable[DeliveryReport], provider: str) -> list[DeliveryReport]:
+        """Return reports that carry only the vendor's own ids with the messages that those belong to."""
+        reports = list(reports)
+        messages = await asyncio.gather(*(self._vendor_ids.message(provider, report.vendor_id) for report in reports))
+        return [
+            replace(report, message=report.message or message)
+            for report, message in zip(reports, messages, strict=True)
+        ]
+
     async def _take(self, report: DeliveryReport, vendor: str, provider: str | None) -> None:
-        if provider and report.vendor_id and not report.message and not report.batch:
-            report = replace(report, message=await self._vendor_ids.message(provider, report.vendor_id))
         batch, index = _named(report)
         head = await self._head(batch) if batch else None
         recipient = normalise_inbound(report.recipient) if report.recipient else ""
