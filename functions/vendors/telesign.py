@@ -207,7 +207,7 @@ REFUSAL_CODES: Mapping[str, tuple[Reason, Retry]] = {
     **dict.fromkeys(("11003", "11004", "11010", "11011", "11016"), (Reason.CONFIGURATION, Retry.NEVER)),
     **dict.fromkeys(("11017", "11027", "12017"), (Reason.CONFIGURATION, Retry.NEVER)),
     **dict.fromkeys(("-10001", "-10002", "-10003", "-10004", "-10009"), (Reason.CONFIGURATION, Retry.NEVER)),
-    **dict.fromkeys(("-20001", "-30010", "-40006"), (Reason.CONFIGURATION, Retry.NEVER)),
+    **dict.fromkeys(("-20001", "-30010", "-40004", "-40005", "-40006"), (Reason.CONFIGURATION, Retry.NEVER)),
     **dict.fromkeys(("11000", "11001", "12000", "-40009"), (Reason.INVALID_RECIPIENT, Retry.NEVER)),
     **dict.fromkeys(("11009", "12009"), (Reason.INVALID_CONTENT, Retry.NEVER)),
     **dict.fromkeys(("11034", "11035"), (Reason.SENDER_UNREGISTERED, Retry.NEVER)),
