@@ -608,6 +608,27 @@ async def test_an_event_goes_to_the_subscription_that_fits_best(sandbox, infobip
     ]
 
 
+async def test_an_account_takes_its_set_up_with_it(sandbox, infobip, endpoint, http, control):
+    """Who deletes an account and makes it again starts without subscriptions, forwarding or numbers."""
+    await subscribe(sandbox, http, endpoint.url)
+    forwarding = {"type": "HTTP_FORWARD", "url": f"{endpoint.url}/number"}
+    await ask(sandbox, http, "POST", FORWARDING, {"channel": "SMS", "number": SENDER[1:], "forwarding": forwarding})
+    foreign = {"channel": "SMS", "number": "14255550101", "forwarding": forwarding}
+    await ask(sandbox, http, "POST", FORWARDING, foreign, key=OTHER_KEY)
+
+    await control.ask("DELETE", "/infobip/accounts/one")
+    set_up(sandbox)
+
+    assert (await ask(sandbox, http, "GET", SUBSCRIPTIONS))[1]["results"] == []
+    assert (await ask(sandbox, http, "GET", PROFILES))[1]["results"] == []
+    assert (await ask(sandbox, http, "GET", SECURITY))[1]["results"] == []
+    assert (await ask(sandbox, http, "GET", f"{FORWARDING}?channel=SMS"))[1] == []
+    assert len((await ask(sandbox, http, "GET", f"{FORWARDING}?channel=SMS", key=OTHER_KEY))[1]) == 1
+    assert (await ask(sandbox, http, "GET", FORWARDING))[0] == 400
+    key = (await ask(sandbox, http, "GET", f"{FORWARDING}?channel=SMS", key=OTHER_KEY))[1][0]["configurationKey"]
+    assert (await ask(sandbox, http, "DELETE", f"{FORWARDING}/{key}"))[0] == 404
+
+
 # Becoming a customer
 
 

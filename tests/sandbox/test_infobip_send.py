@@ -114,6 +114,40 @@ async def test_ids_and_counts_are_given_when_asked_for(sandbox, infobip, http):
     assert (answer["bulkId"], entry["details"]) == ("batch-7", {"messageCount": 2})
 
 
+async def test_every_option_of_the_page_is_taken(sandbox, infobip, http):
+    """The fully featured request of the vendor's page is taken as it stands."""
+    window = {"days": ["MONDAY"], "from": {"hour": 6, "minute": 0}, "to": {"hour": 15, "minute": 30}}
+    options = {
+        "platform": {"entityId": "e1", "applicationId": "a1"},
+        "validityPeriod": {"amount": 720, "timeUnit": "HOURS"},
+        "deliveryTimeWindow": window,
+        "campaignReferenceId": "summersale",
+        "regional": {
+            "indiaDlt": {"principalEntityId": "1", "contentTemplateId": "2", "telemarketerId": "3"},
+            "turkeyIys": {"recipientType": "TACIR", "brandCode": 4},
+            "southKorea": {"title": "T", "resellerCode": 5},
+        },
+        "flash": True,
+    }
+    delivery = {"url": "https://www.example.com/sms/advanced", "intermediateReport": False, "notify": False}
+    webhooks = {"delivery": delivery, "contentType": "application/json", "callbackData": "DLR callback data"}
+    body = message(PERSON, options=options, webhooks=webhooks)
+    body["content"] |= {"transliteration": "TURKISH", "language": {"languageCode": "TR", "singleShift": True}}
+    body["destinations"][0]["networkId"] = 3
+
+    status, answer, _ = await send(
+        sandbox,
+        http,
+        body,
+        schedule={"bulkId": "B", "sendingSpeedLimit": {"amount": 600, "timeUnit": "MINUTE"}},
+        tracking={"shortenUrl": True, "trackClicks": True, "trackingUrl": "https://example.com/click-report"},
+        conversionTracking={"useConversionTracking": True, "conversionTrackingName": "MY_CAMPAIGN"},
+    )
+
+    assert status == 200, answer
+    assert answer["messages"][0]["status"]["id"] == 26
+
+
 def with_wrong(path, value):
     """Build a request that is wrong in one place."""
     body = {"messages": [message(PERSON)]}
@@ -169,6 +203,7 @@ FIRST = ("messages", 0)
         ((*FIRST, "webhooks", "callbackData"), "x" * 4001, "messages[0].webhooks.callbackData"),
         (("options", "schedule", "bulkId"), "x" * 101, "options.schedule.bulkId"),
         (("options", "schedule", "sendAt"), "2027-01-05T08:00:00Z", "options.schedule.sendAt"),
+        (("options", "schedule", "sendAt"), "2027-13-05T08:00:00.000+0000", "options.schedule.sendAt"),
         (("options", "schedule", "sendAt"), "2099-01-05T08:00:00.000+0000", "options.schedule.sendAt"),
     ],
 )
