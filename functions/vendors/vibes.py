@@ -247,6 +247,7 @@ Kind regards
 """,
         "basic": "with Basic authentication, user name {user}; the password follows by a safe channel.",
         "none": "without authentication.",
+        "all": "(all of them)",
     },
     {
         "language": "de",
@@ -270,10 +271,12 @@ Mit freundlichen Grüßen
 """,
         "basic": "mit Basic-Authentifizierung, Benutzername {user}; das Passwort folgt auf einem sicheren Weg.",
         "none": "ohne Authentifizierung.",
+        "all": "(alle)",
     },
 )
 
 BASE_URL = "https://messageapi.vibesapps.com"
+MESSAGES = "/MessageApi/mt/messages"
 MOST_BYTES = 1500
 """Of a text that is split, once encoded.
 
@@ -296,6 +299,8 @@ _SOMEBODY = "2025550142"
 _OPEN = (State.QUEUED, State.SENT, State.UNKNOWN)
 _FAILURE, _DELIVERY = 3, 4
 """How much a receipt says of a message: an open state its place in the list, a failure more, a delivery most."""
+_ANYWHERE = ".//"
+_MOST_PARTS = 20
 _DETAIL_LENGTH = 300
 _OK = 200
 _CLIENT_ERROR, _SERVER_ERROR = 400, 500
@@ -343,7 +348,7 @@ class Vibes(Vendor):
         if objection := self.text_objection(message.text, account.settings):
             return {message.id: Refused(Reason.INVALID_CONTENT, detail=objection)}
         body = _document(call, message, _source_type(call.sender, account.settings))
-        answer = await _request(account, http, "POST", "/MessageApi/mt/messages", body)
+        answer = await _request(account, http, "POST", MESSAGES, body)
         return {message.id: _outcome(answer, message)}
 
     async def check(self, account: Account, http: Http) -> Check:
@@ -359,30 +364,25 @@ class Vibes(Vendor):
         invalid = _name(answer.root) == "error" and words.lower().startswith("invalid value")
         if answer.status == _OK and (_name(answer.root) == "mdn" or invalid):
             return Check(ok=True, detail="Vibes takes the credentials.")
-        detail = f"Vibes answered {answer.status}{words and f': {words}'}"
+        detail = f"Vibes answered {answer.status}: {words or 'no words'}."
         if answer.status in {401, 403}:
             detail += " Are these credentials of Connect and not of the Vibes Platform?"
         return Check(ok=False, detail=detail)
 
     async def report_of(self, account: Account, message: str, vendor_id: str, http: Http) -> DeliveryReport | None:
-        """Read all receipts of a message and return the one that says most of it.
+        """Read the receipts of a message and of its parts, and return the one that says most of it.
 
-        Of a split message that is the part that failed, else one whose fate is open.
-        Source: https://developer-aggregation.vibes.com/reference/retrieve-message-responses.
+        Source: https://developer-aggregation.vibes.com/reference/retrieve-message-responses and, for the parts, which
+        have ids of their own, https://developer-aggregation.vibes.com/reference/split-messages.
         """
-        path = f"/MessageApi/mt/messages/{quote(vendor_id, safe='')}/responses"
-        answer = await _request(account, http, "GET", path)
-        if not isinstance(answer, _Answer) or answer.status != _OK or _name(answer.root) != "mtMessageResponses":
-            return None
-        found = (
-            _receipt(item, {"xml": answer.text}) for item in answer.root or () if _name(item) == "mtMessageResponse"
-        )
-        ours = [
-            replace(report, message=message)
-            for report in found
-            if report and report.vendor_id == vendor_id and report.message in {"", message}
-        ]
-        return _most_telling(ours)
+        found = await _receipts(account, vendor_id, http)
+        parts = {report.part.number for report in found if report.part}
+        if any(report.part and report.part.count > len(parts) for report in found):
+            for other in await _other_parts(account, vendor_id, http):
+                found += await _receipts(account, other, http)
+        ours = [report for report in found if report.message in {"", message}]
+        told = _most_telling(ours)
+        return replace(told, message=message, vendor_id=vendor_id) if told else None
 
     def set_up(self, wiring: Wiring) -> tuple[SetupStep, ...]:
         """Describe what Vibes' people set up; receipts need no set-up, each message carries their address."""
@@ -409,18 +409,17 @@ class Vibes(Vendor):
         """Return the request to set the address for replies, in English and German."""
         facts = {
             "account": wiring.settings.get("username", ""),
-            "numbers": ", ".join(sender.address for sender in wiring.senders) or "?",
             "inbound": wiring.urls.inbound,
             "report": wiring.urls.report,
             "user": wiring.settings.get("callbackUser", ""),
         }
+        numbers = ", ".join(sender.address for sender in wiring.senders)
         proof = "basic" if "callbackPassword" in wiring.secrets else "none"
-        return tuple(
-            SupportText(
-                words["language"], words["subject"], words["text"].format(proof=words[proof].format(**facts), **facts)
-            )
-            for words in _SUPPORT
-        )
+        texts = []
+        for words in _SUPPORT:
+            said = {**facts, "numbers": numbers or words["all"], "proof": words[proof].format(**facts)}
+            texts.append(SupportText(words["language"], words["subject"], words["text"].format(**said)))
+        return tuple(texts)
 
 
 class _Answer:
@@ -452,6 +451,23 @@ async def _request(
         return Unknown(f"No answer within {http.timeout:g} s.")
     except (aiohttp.ClientError, OSError) as error:
         return Unknown(f"The connection was lost: {type(error).__name__}.")
+
+
+async def _receipts(account: Account, vendor_id: str, http: Http) -> list[DeliveryReport]:
+    answer = await _request(account, http, "GET", f"{MESSAGES}/{quote(vendor_id, safe='')}/responses")
+    if not isinstance(answer, _Answer) or answer.status != _OK or _name(answer.root) != "mtMessageResponses":
+        return []
+    items = [item for item in answer.root or () if _name(item) == "mtMessageResponse"]
+    found = ((item.get("messageId"), _receipt(item, {"xml": answer.text})) for item in items)
+    return [report for own_id, report in found if report and vendor_id in {own_id, report.vendor_id}]
+
+
+async def _other_parts(account: Account, vendor_id: str, http: Http) -> list[str]:
+    answer = await _request(account, http, "GET", f"{MESSAGES}/{quote(vendor_id, safe='')}/parts")
+    if not isinstance(answer, _Answer) or answer.status != _OK:
+        return []
+    parts = (item for item in answer.root or () if item.get("originalMessageId") == vendor_id)
+    return sorted({item.get("messageId", "") for item in parts} - {"", vendor_id})[:_MOST_PARTS]
 
 
 def _document(call: SendCall, message: Outgoing, source_type: str) -> bytes:
@@ -495,7 +511,8 @@ def _outcome(answer: _Answer | Refused | Unknown, message: Outgoing) -> Outcome:
     by_words = ((reason, retry) for part, reason, retry in REFUSAL_WORDS if part in words.lower())
     reason, retry = REFUSAL_STATUSES.get(status) or next(by_words, (Reason.OTHER, Retry.NEVER))
     after = retry_after(answer.headers.get("Retry-After"), datetime.now(UTC)) if retry is Retry.LATER else None
-    return Refused(reason, retry, after, _code(root) or str(status), words)
+    code = _text(root, "errorCode", _ANYWHERE) or (str(status) if status != _OK else "")
+    return Refused(reason, retry, after, code, words)
 
 
 def _read(body: bytes) -> Element | None:
@@ -511,12 +528,12 @@ def _name(element: Element | None) -> str:
     return "" if element is None else str(element.tag).rpartition("}")[2]
 
 
-def _child(element: Element | None, name: str) -> Element | None:
-    return None if element is None else element.find(f"{{*}}{name}")
+def _child(element: Element | None, name: str, path: str = "") -> Element | None:
+    return None if element is None else element.find(f"{path}{{*}}{name}")
 
 
-def _text(element: Element | None, name: str) -> str:
-    child = _child(element, name)
+def _text(element: Element | None, name: str, path: str = "") -> str:
+    child = _child(element, name, path)
     return "" if child is None else (child.text or "").strip()
 
 
@@ -524,13 +541,8 @@ def _words(root: Element | None) -> str:
     """Return an error's words, wherever in the answer they stand; an HTML page has none of Vibes'."""
     if root is None or _name(root) == "html":
         return ""
-    return " ".join((root.get("description") or "".join(root.itertext())).split())[:_DETAIL_LENGTH]
-
-
-def _code(root: Element | None) -> str:
-    if root is None:
-        return ""
-    return next((value for name in ("errorCode", "code") if (value := root.get(name) or _text(root, name))), "")[:40]
+    said = root.get("description") or _text(root, "description", _ANYWHERE) or "".join(root.itertext())
+    return " ".join(said.split())[:_DETAIL_LENGTH]
 
 
 def _receipt(element: Element, raw: Mapping[str, Any]) -> DeliveryReport | None:
