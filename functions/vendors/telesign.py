@@ -347,31 +347,22 @@ class Telesign(Vendor):
                 wiring.urls.inbound,
             ),
             SetupStep(
-                "Have the senders allowed",
-                "Telesign sends only from sender ids it has allowed for the account and may replace others silently.",
-            ),
-            SetupStep(
-                "Leave opt-outs to the gateway",
-                "Telesign reports STOP and does not act on it unless asked to; the gateway blocks the number anyway.",
+                "Have the senders allowed, and leave opt-outs to the gateway",
+                "Telesign sends only from sender ids that it has allowed and may replace others silently. It reports "
+                "STOP and acts on it only if asked to; the gateway blocks the number anyway.",
             ),
         )
 
     def support(self, wiring: Wiring) -> tuple[SupportText, ...]:
         """Return the text that asks Telesign's support for callbacks, replies and senders."""
-        customer = wiring.settings.get("customerId", "")
-        senders = ", ".join(sender.address for sender in wiring.senders)
+        facts = {
+            "customer": wiring.settings.get("customerId", "?"),
+            "senders": ", ".join(sender.address for sender in wiring.senders) or "?",
+            "report": wiring.urls.report,
+            "inbound": wiring.urls.inbound,
+        }
         return tuple(
-            SupportText(
-                language,
-                subject.format(customer=customer),
-                text.format(
-                    customer=customer,
-                    senders=senders or nobody,
-                    report=wiring.urls.report,
-                    inbound=wiring.urls.inbound,
-                ),
-            )
-            for language, subject, nobody, text in _SUPPORT
+            SupportText(lang, subject.format(**facts), text.format(**facts)) for lang, subject, text in _SUPPORT
         )
 
 
@@ -379,52 +370,37 @@ _SUPPORT = (
     (
         "en",
         "SMS API for Customer ID {customer}: status callbacks, inbound SMS and sender ids",
-        "none yet",
         """Hello,
 
-please set up the SMS API (POST /v1/messaging) of our account as follows.
+please set up the SMS API (POST /v1/messaging) for Customer ID {customer}, sender ids {senders}:
 
-Customer ID: {customer}
-Sender ids: {senders}
-
-1. Status callbacks (delivery reports): please enable them for the SMS API, together with the request parameter
-   callback_url. We name this address with every message; please also set it as the account's address:
+1. Enable status callbacks and the parameter callback_url, which names this address with every message:
    {report}
-2. Inbound SMS (2-way): please register this address for the numbers above:
+2. Register this address for inbound SMS (2-way) to the numbers above:
    {inbound}
-3. Sender ids: please allow the sender ids above for our traffic (ARN and MKT).
+3. Allow the sender ids above for ARN and MKT traffic.
 
-Both addresses take POST with application/json over HTTPS on port 443 and answer 200. They check the signature that
-you send in Authorization and X-TS-Authorization (HMAC-SHA256 with our API key), so please leave it on. There is no
-user name and no password to enter. Please tell us how many transactions per second the account has.
-
-Thank you
+Both addresses take POST with application/json over HTTPS on port 443 and answer 200. They check the signature in
+Authorization and X-TS-Authorization (HMAC-SHA256 with our API key); there is no user name or password to enter.
+Please tell us how many transactions per second the account has.
 """,
     ),
     (
         "de",
         "SMS API für Customer ID {customer}: Status-Callbacks, eingehende SMS und Absender",
-        "noch keine",
         """Guten Tag,
 
-bitte richten Sie die SMS API (POST /v1/messaging) unseres Kontos wie folgt ein.
+bitte richten Sie die SMS API (POST /v1/messaging) für Customer ID {customer}, Absender {senders}, ein:
 
-Customer ID: {customer}
-Absender: {senders}
-
-1. Status-Callbacks (Zustellberichte): bitte für die SMS API einschalten, zusammen mit dem Parameter callback_url.
-   Wir nennen diese Adresse mit jeder Nachricht; bitte tragen Sie sie auch als Adresse des Kontos ein:
+1. Status-Callbacks und den Parameter callback_url freischalten, der mit jeder Nachricht diese Adresse nennt:
    {report}
-2. Eingehende SMS (2-Way): bitte diese Adresse für die oben genannten Nummern eintragen:
+2. Diese Adresse für eingehende SMS (2-Way) an die genannten Nummern eintragen:
    {inbound}
-3. Absender: bitte die oben genannten Absender für unsere Nachrichten (ARN und MKT) freigeben.
+3. Die genannten Absender für ARN und MKT freigeben.
 
 Beide Adressen nehmen POST mit application/json über HTTPS auf Port 443 an und antworten mit 200. Sie prüfen die
-Signatur, die Sie in Authorization und X-TS-Authorization senden (HMAC-SHA256 mit unserem API-Schlüssel); bitte lassen
-Sie sie eingeschaltet. Ein Benutzername oder Passwort ist nicht einzutragen. Bitte teilen Sie uns mit, wie viele
-Transaktionen pro Sekunde das Konto hat.
-
-Vielen Dank
+Signatur in Authorization und X-TS-Authorization (HMAC-SHA256 mit unserem API-Schlüssel); Benutzername oder Passwort
+sind nicht einzutragen. Bitte teilen Sie uns mit, wie viele Transaktionen pro Sekunde das Konto hat.
 """,
     ),
 )
