@@ -35,7 +35,8 @@ def said(got):
 
 async def receipts(sandbox, http, endpoint, **parts):
     """Send with a callback address; give the receipts in order of arrival."""
-    await send(sandbox, http, callback=f"{endpoint.url}/report/{TOKEN}", **parts)
+    status, root, _ = await send(sandbox, http, callback=f"{endpoint.url}/report/{TOKEN}", **parts)
+    assert (status, root.tag) == (200, "mtMessageRsp")
     await sandbox.idle()
     return endpoint.received
 
@@ -187,6 +188,17 @@ async def test_a_day_later_nothing_is_sent_again(sandbox, vibes, http, endpoint,
     await control.ask("POST", "/clock", {"seconds": 86401})
 
     assert await control.ask("POST", "/vibes/error-queue/resend") == {"sent": 0}
+    assert await control.ask("GET", "/vibes/error-queue") == []
+
+
+async def test_a_reset_empties_the_error_queue(sandbox, vibes, http, endpoint, control):
+    """After a reset nothing of before is left to be sent."""
+    endpoint.answer(*[500] * 6)
+    await receipts(sandbox, http, endpoint, option="ERROR", to=magic_number("0160"))
+    assert len(await control.ask("GET", "/vibes/error-queue")) == 1
+
+    await control.ask("POST", "/vibes/reset", {}, status=204)
+
     assert await control.ask("GET", "/vibes/error-queue") == []
 
 

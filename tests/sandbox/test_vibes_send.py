@@ -156,6 +156,7 @@ WRONG = {
     "alternate delivery": mt_message(root='alternateDelivery="true"'),
     "unknown attribute": mt_message(root='priority="1"'),
     "unknown element": mt_message(more="<validityPeriod>600</validityPeriod>"),
+    "element in the text": mt_message(text="BEFORE").replace("BEFORE", "A <b>bold</b> word"),
     "two texts": mt_message(more="<text>Again</text>"),
     "two recipients": mt_message(more='<destination address="+12065550124" type="MDN"/>'),
     "destination type": mt_message(destination='type="EMAIL"'),
@@ -197,10 +198,14 @@ BOMB = '<!DOCTYPE m [<!ENTITY a "ha"><!ENTITY b "&a;&a;&a;&a;&a;&a;&a;&a;&a;&a;"
 OUTSIDE = '<!DOCTYPE m [<!ENTITY b SYSTEM "file:///etc/hostname">]>'
 
 
-@pytest.mark.parametrize("entity", [BOMB, OUTSIDE], ids=["billion laughs", "external"])
-async def test_entities_are_refused(sandbox, vibes, http, entity):
-    """A document type with entities, of its own or of the machine, is refused unread."""
-    body = mt_message(text="BEFORE").replace("<mtMessage", f"{entity}<mtMessage").replace("BEFORE", "&b;")
+@pytest.mark.parametrize(
+    ("type_", "text"),
+    [(BOMB, "&b;"), (OUTSIDE, "&b;"), ("<!DOCTYPE mtMessage>", "Hi")],
+    ids=["billion laughs", "external", "no entity"],
+)
+async def test_document_types_are_refused(sandbox, vibes, http, type_, text):
+    """A document type, with entities of its own or of the machine or without, is refused unread."""
+    body = mt_message(text="BEFORE").replace("<mtMessage", f"{type_}<mtMessage").replace("BEFORE", text)
 
     status, root, _ = await ask(sandbox, http, "POST", MESSAGES, body)
 
@@ -354,6 +359,17 @@ async def test_receipts_can_be_read_back_whether_asked_for_or_not(sandbox, vibes
         "107",
         "7",
     ]
+
+
+async def test_a_receipt_told_twice_is_read_back_once(sandbox, vibes, http):
+    """The responses are what happened, not how often and in which order it was told."""
+    for digits in ("0182", "0183"):
+        _, answer, _ = await send(sandbox, http, to=magic_number(digits))
+        await sandbox.idle()
+
+        _, root, _ = await ask(sandbox, http, "GET", f"{MESSAGES}/{answer.get('messageId')}/responses")
+
+        assert [response.findtext("type") for response in root] == ["System", "Carrier", "Handset"]
 
 
 async def test_a_message_is_not_found_before_its_first_receipt(http):
