@@ -508,7 +508,7 @@ def _outcome(answer: _Answer | Refused | Unknown, message: Outgoing) -> Outcome:
             if vendor_id and echoed == message.id:
                 return Accepted(vendor_id)
             return Unknown("Vibes' answer names no message id, or another message.", str(status))
-    by_words = ((reason, retry) for part, reason, retry in REFUSAL_WORDS if part in words.lower())
+    by_words = ((reason, retry) for begin, reason, retry in REFUSAL_WORDS if re.search(rf"\b{begin}", words.lower()))
     reason, retry = REFUSAL_STATUSES.get(status) or next(by_words, (Reason.OTHER, Retry.NEVER))
     after = retry_after(answer.headers.get("Retry-After"), datetime.now(UTC)) if retry is Retry.LATER else None
     code = _text(root, "errorCode", _ANYWHERE) or (str(status) if status != _OK else "")
