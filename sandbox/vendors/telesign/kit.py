@@ -54,7 +54,7 @@ def _wiring(customer: Customer, addresses: Addresses) -> Sequence[ControlCall]:
 KIT = Kit(
     vendor="telesign",
     sender_type="long_code",
-    sender="+14255550199",
+    sender="+14255550198",
     account=_account,
     settings=_settings,
     wiring=_wiring,
