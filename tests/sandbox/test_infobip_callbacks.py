@@ -13,7 +13,7 @@ from sandbox.outcomes import magic_number, ordinary_number
 from sandbox.testing import running_sandbox
 from sandbox.vendors.infobip import RETRY_SECONDS, InfobipVendor
 from tests.sandbox.conftest import PERSON, SENDER, until
-from tests.sandbox.test_infobip_send import INBOX, OTHER_KEY, ask, message, send, set_up
+from tests.sandbox.test_infobip_send import INBOX, OTHER_KEY, REPORTS, ask, message, send, set_up
 
 SUBSCRIPTIONS = "/subscriptions/1/subscription/SMS"
 PROFILES, SECURITY = "/subscriptions/1/profiles", "/subscriptions/1/security"
@@ -37,7 +37,7 @@ def subscription(url, *, name="gw-sms", events=("DELIVERY", "INBOUND_MESSAGE"), 
             "type": "BASIC",
             "credentials": {"username": USER, "password": PASSWORD},
         },
-        "headers": {"X-Gw-Secret": HEADER, "Authorization": "overridden"},
+        "headers": {"X-Gw-Secret": HEADER, "authorization": "overridden"},
         "enabledSSLProtocols": ["TLSv1.3", "TLSv1.2"],
     }
     return {"subscriptionId": name, "name": "gateway", "events": list(events), "profile": profile or full, **more}
@@ -114,7 +114,8 @@ async def test_a_message_without_an_address_follows_the_subscription(sandbox, in
 
     [got] = endpoint.received
     assert (got.path, told(endpoint)) == ("/cb/T0KEN", [("a", 5)])
-    assert (got.headers["Authorization"], got.headers["X-Gw-Secret"]) == (BASIC, HEADER)
+    assert [value for name, value in got.headers.items() if name.lower() == "authorization"] == [BASIC]
+    assert got.headers["X-Gw-Secret"] == HEADER
 
 
 @pytest.mark.parametrize(
@@ -207,6 +208,8 @@ async def test_forged_reports_are_wrong_in_one_proof_each(sandbox, infobip, endp
     )
     assert wrong(true) == (False, False, False)
     assert told(endpoint) == [("a", 9)] * 3 + [("a", 5)]
+    _, fetched, _ = await ask(sandbox, http, "GET", REPORTS)
+    assert [entry["status"]["id"] for entry in fetched["results"]] == [5]
     [sent] = infobip.ledger
     assert [(entry.forged, entry.status) for entry in sent.callbacks] == [(True, 401)] * 3 + [(False, 200)]
 

@@ -177,6 +177,7 @@ FIRST = ("messages", 0)
         ((*FIRST, "content"), {}, "messages[0].content.text"),
         ((*FIRST, "content", "transliteration"), "KLINGON", "messages[0].content.transliteration"),
         ((*FIRST, "options", "validityPeriod"), 10, "messages[0].options.validityPeriod"),
+        ((*FIRST, "options", "validityPeriod"), {"amount": "10"}, "messages[0].options.validityPeriod.amount"),
         ((*FIRST, "options", "validityPeriod"), {"amount": 0}, "messages[0].options.validityPeriod.amount"),
         (
             (*FIRST, "options", "validityPeriod"),
@@ -237,7 +238,7 @@ async def test_another_content_type_is_refused(sandbox, infobip, http):
         (PERSON, "Hello", OTHER_SENDER, 11),
         (PERSON, "Hello", "Fabrikam", 11),
         (PERSON, "Hello", "Contoso", 6),
-        (PERSON, "é" * (153 * 25 + 1), SENDER, 25),
+        (PERSON, "x" * (153 * 25 + 1), SENDER, 25),
         (PERSON, "€" * 1334, SENDER, 25),
     ],
 )
@@ -294,13 +295,14 @@ async def test_an_id_is_taken_once(sandbox, infobip, http):
     await send(sandbox, http, message(PERSON, ids=["same"]))
     _, again, _ = await send(sandbox, http, message(PERSON, ids=["same"]))
     _, other, _ = await send(sandbox, http, message(PERSON, text="Other", ids=["same"]))
+    await send(sandbox, http, message("+12065550124", ids=["same"]))
     _, within, _ = await send(sandbox, http, message(PERSON, PERSON, text="Twice", ids=["pair", "pair"]))
 
     assert statuses(again) == statuses(other) == [("same", 23, "REJECTED")]
     assert [entry["status"]["id"] for entry in within["messages"]] == [26, 23]
     assert again["messages"][0]["status"]["name"] == "REJECTED_DUPLICATE_MESSAGE_ID"
     first, _ = infobip.ledger
-    assert (first.requests, first.conflicts) == (3, 1)
+    assert (first.requests, first.conflicts) == (4, 2)
 
 
 async def test_a_refused_message_leaves_its_id_free(sandbox, infobip, http):
@@ -317,7 +319,8 @@ async def test_accounts_have_ids_of_their_own(sandbox, infobip, http):
     await send(sandbox, http, message(PERSON, ids=["same"]))
     _, other, _ = await send(sandbox, http, message(PERSON, sender=OTHER_SENDER, ids=["same"]), key=OTHER_KEY)
     _, again, _ = await send(sandbox, http, message(PERSON, sender=OTHER_SENDER, ids=["same"]), key=OTHER_KEY)
-    _, log, _ = await ask(sandbox, http, "GET", f"{LOGS}?messageId=same", key=OTHER_KEY)
+    await send(sandbox, http, message(magic_number("0150"), ids=["refused"]))
+    _, log, _ = await ask(sandbox, http, "GET", LOGS, key=OTHER_KEY)
 
     assert statuses(other) == [("same", 26, "PENDING")]
     assert statuses(again) == [("same", 23, "REJECTED")]
@@ -491,7 +494,7 @@ async def test_a_wrong_question_is_refused(sandbox, infobip, http, query, violat
 
 async def test_the_log_is_paged_by_cursor(sandbox, infobip, http):
     """With useCursor each page names the next until the last; without it only the newest rows are given."""
-    people = [ordinary_number(place) for place in range(5)]
+    people = [ordinary_number(place) for place in range(6)]
     await send(sandbox, http, *(message(person) for person in people))
     pages, cursor = [], ""
     while cursor is not None:
@@ -501,8 +504,8 @@ async def test_the_log_is_paged_by_cursor(sandbox, infobip, http):
         cursor = f"&cursor={following}" if following else None
     _, plain, _ = await ask(sandbox, http, "GET", f"{LOGS}?limit=2")
 
-    assert list(map(len, pages)) == [2, 2, 1]
-    assert len({name for page in pages for name in page}) == 5
+    assert list(map(len, pages)) == [2, 2, 2]
+    assert len({name for page in pages for name in page}) == 6
     assert [row["messageId"] for row in plain["results"]] == pages[0]
     assert "cursor" not in plain
 
@@ -512,15 +515,19 @@ async def test_the_log_reaches_back_two_days_and_answers_so_often(http):
     clock = Clock(lambda: 1_800_000_000.0)
     async with running_sandbox(clock=clock) as sandbox:
         set_up(sandbox)
-        await send(sandbox, http)
-        clock.advance(2 * DAY - 1)
+        for name in ("first", "second"):
+            await send(sandbox, http, message(PERSON, magic_number("0150"), ids=[name, f"{name} refused"]))
+            clock.advance(1)
+        clock.advance(2 * DAY - 2)
         _, before, _ = await ask(sandbox, http, "GET", LOGS)
         clock.advance(2)
         answers = [await ask(sandbox, http, "GET", LOGS) for _ in range(120)]
         clock.advance(60)
         status, _, _ = await ask(sandbox, http, "GET", LOGS)
 
-    assert (len(before["results"]), answers[0][1]["results"]) == (1, [])
+    newest_first = [row["messageId"] for row in before["results"]]
+    assert [name.split()[0] for name in newest_first] == ["second", "second", "first", "first"]
+    assert answers[0][1]["results"] == []
     assert [answer[0] for answer in answers] == [200] * 119 + [429]
     assert answers[-1][1]["errorCode"] == "E429"
     assert status == 200
