@@ -45,7 +45,7 @@ class Sending(bytes):
 
 def meaning(body):
     """Return what a request to send says, for each recipient; options of the whole request change no text."""
-    said = orjson.loads(body)
+    said = orjson.loads(bytes(body))
     assert set(said) <= {"messages", "options"}
     assert set(said.get("options", {})) <= {"includeSmsCountInResponse", "tracking"}
     entries = []
