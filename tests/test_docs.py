@@ -28,7 +28,7 @@ from functions.gateway.states import FINAL
 from functions.gateway.timing import Timing
 from functions.settings import APP_SETTINGS, read_settings
 from functions.triggers.api import OPERATIONS, STATUSES, TITLES
-from functions.vendors.contract import Reason, State
+from functions.vendors.contract import CallbackUrls, Reason, State, Vendor, Wiring
 from functions.vendors.registry import vendors
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -42,7 +42,7 @@ REFUSALS = {
     RefusalCode.INVALID_RECIPIENT: "no phone number in E.164, or one that cannot exist",
     RefusalCode.INVALID_TEXT: "missing, empty, too long for the vendor, or with a character no phone can show",
     RefusalCode.INVALID_METADATA: "more than 2 KiB of JSON",
-    RefusalCode.SENDER_NOT_ALLOWED: "an alphanumeric sender to a country that does not take them",
+    RefusalCode.SENDER_NOT_ALLOWED: "a sender of a kind that does not reach the recipient's country",
 }
 
 
@@ -85,7 +85,72 @@ def vendor_rows():
         yield [f"[{told.title}]({told.docs})", f"`{told.name}`", kinds, calls, lost]
 
 
+def senders(told):
+    """Return the sender types in words, with what is special about each."""
+    return "; ".join(
+        rule.type.value.replace("_", " ")
+        + ("" if rule.two_way else " (one-way)")
+        + (f" to {', '.join(rule.countries)} alone" if rule.countries else "")
+        for rule in told.senders
+    )
+
+
+def after_a_lost_answer(able):
+    """Return what the gateway does about a call that was not answered."""
+    if able.replay_window:
+        return f"sent again with the same id for {seconds(able.replay_window)}"
+    return "read from the vendor's log" if able.lookup else "unknown until a report comes; never sent again"
+
+
+def yes(value):
+    """Return yes or no."""
+    return "yes" if value else "no"
+
+
+WIRING = Wiring(CallbackUrls("https://r", "https://i", "r", "i"))
+MATRIX = {
+    "senders": lambda vendor, able: senders(vendor.description),
+    "recipients a call": lambda vendor, able: able.recipients_per_call,
+    "texts a call": lambda vendor, able: "one" if able.one_text_per_call else "one a recipient",
+    "calls at once": lambda vendor, able: able.calls_at_once,
+    "held back to a rate": lambda vendor, able: yes(type(vendor).calls_per_second is not Vendor.calls_per_second),
+    "longest text": lambda vendor, able: f"{able.max_text_length} characters",
+    "texts it cannot carry": lambda vendor, able: yes(type(vendor).text_objection is not Vendor.text_objection),
+    "validity period": lambda vendor, able: f"{able.validity[0]} to {able.validity[1]} s" if able.validity else "no",
+    "delivery reports": lambda vendor, able: yes(able.reports),
+    "replies": lambda vendor, able: yes(able.inbound),
+    "a report finds its message by": lambda vendor, able: able.correlation,
+    "after a lost answer": lambda vendor, able: after_a_lost_answer(able),
+    "lost reports are asked for": lambda vendor, able: yes(able.status_query),
+    "callbacks are proved by": lambda vendor, able: able.callback_authentication,
+    "callback networks published": lambda vendor, able: yes(vendor.description.published_sources),
+    "callbacks set up by API": lambda vendor, able: yes(able.subscribes),
+    "text for the vendor's support": lambda vendor, able: yes(vendor.support(WIRING)),
+}
+
+
+def matrix():
+    """Return vendor against capability."""
+    every = list(vendors().values())
+    rows = [
+        [name, *(cell(vendor, vendor.description.capabilities) for vendor in every)] for name, cell in MATRIX.items()
+    ]
+    return table(["", *(f"`{vendor.description.name}`" for vendor in every)], rows)
+
+
+def provider_settings():
+    """Return the settings of a provider at each vendor."""
+    for vendor in vendors().values():
+        for one in vendor.description.settings:
+            if one.secondary_of or one.generated:
+                continue
+            marks = [word for word, holds in (("required", one.required), ("secret", one.secret)) if holds]
+            yield [f"`{vendor.description.name}`", f"`{one.name}`", ", ".join(marks), one.help]
+
+
 TABLES = {
+    "vendor matrix": matrix,
+    "provider settings": lambda: table(["vendor", "setting", "", "what"], provider_settings()),
     "vendors": lambda: table(
         ["vendor", "in the API", "senders", "recipients a call", "after a lost answer"], vendor_rows()
     ),
