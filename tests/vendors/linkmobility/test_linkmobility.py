@@ -46,6 +46,7 @@ from functions.vendors.contract import (
 from functions.vendors.linkmobility import vendor
 from sandbox.kit import Addresses, Customer, kits
 from sandbox.testing import running_sandbox
+from tests.vendors.conftest import IMPATIENT
 from tests.vendors.kit import BATCH, PROVIDER, Like, Reply, Request
 from tests.vendors.servers import ROGUE_FAULTS, Recorder, nobody_listening, recorder, rogue
 
@@ -122,10 +123,12 @@ class Script(Recorder):
     def __init__(self, replies):
         super().__init__(Reply(404, b""))
         self.replies = {path: list(these) for path, these in replies.items()}
+        self.pauses: dict[str, float] = {}
 
     async def handle(self, request):
         name = f"{request.method} {request.raw_path}"
         these = self.replies.get(name, [Reply(404, b"")])
+        await asyncio.sleep(self.pauses.get(name, 0.0))
         self.reply = these.pop(0) if len(these) > 1 else these[0]
         return await super().handle(request)
 
@@ -565,6 +568,13 @@ def test_one_gate_may_carry_both(kind):
     assert (len(parsed.reports), len(parsed.inbound), parsed.set_aside) == (1, 1, ())
 
 
+def test_a_result_code_makes_a_report():
+    """What names a route and has a result code is a report: the code is what only reports have."""
+    [report] = reports_of(DELIVERED | {"route": {"id": "r1"}})
+
+    assert report.state is State.DELIVERED
+
+
 @pytest.mark.parametrize("left_out", ["messageId", "source", "destination"])
 def test_a_reply_without_ids_or_numbers_is_set_aside(left_out):
     """A reply that lacks its id or one of the numbers is kept for a person to look at."""
@@ -889,6 +899,7 @@ async def test_a_token_that_is_refused_is_fetched_again_once(http):
         (answered({"access_token": ""}), Reason.TEMPORARY, Retry.LATER),
         (answered({"access_token": ["x"]}), Reason.TEMPORARY, Retry.LATER),
         (answered({"access_token": "a\r\nX: b"}), Reason.TEMPORARY, Retry.LATER),
+        (answered({"access_token": "tökén"}), Reason.TEMPORARY, Retry.LATER),
     ],
     ids=repr,
 )
@@ -914,6 +925,25 @@ async def test_a_lost_token_is_a_refusal(impatient, fault):
 
     [outcome] = outcomes.values()
     assert (outcome.reason, outcome.retry) == (Reason.TEMPORARY, Retry.LATER)
+
+
+async def test_a_slow_token_leaves_time_to_send(impatient):
+    """A token may take half of the time; after that the call is given up while nothing was sent."""
+    async with script(token=[GRANTED], send=[TAKEN]) as server:
+        server.pauses["POST /auth/token"] = 0.8 * IMPATIENT
+        outcome = await send_by_token(server, impatient)
+
+    assert (outcome.reason, outcome.retry) == (Reason.TEMPORARY, Retry.LATER)
+    assert "POST /sms/sendbatch" not in server.asked
+
+
+async def test_without_time_no_call_is_begun(http):
+    """A call for which no time is left is not made at all."""
+    async with recorder(TAKEN) as server:
+        outcome = await adapter._exchange(http, 0.0, "POST", server.url, {}, b"")
+
+    assert (outcome.reason, outcome.retry) == (Reason.TEMPORARY, Retry.LATER)
+    assert server.requests == []
 
 
 async def test_a_client_with_another_secret_has_its_own_token(http):
