@@ -488,7 +488,7 @@ def _status(body: Mapping[str, Any]) -> Mapping[str, Any]:
 
 def _code(said: Mapping[str, Any]) -> str:
     code = said.get("code")
-    return str(code).strip() if isinstance(code, int | str) and not isinstance(code, bool) else ""
+    return str(code).strip() if isinstance(code, int | str) else ""
 
 
 def _report(body: Mapping[str, Any], message: str) -> DeliveryReport:
@@ -562,7 +562,7 @@ def _key(api_key: str) -> bytes:
 
 def _proves(header: str, signature: bytes, customer: str) -> bool:
     """Tell whether a header holds the signature: ``TSA CustomerID:signature`` or the signature alone."""
-    scheme, _, rest = header.strip().rpartition(" ")
+    scheme, _, rest = header.rpartition(" ")
     named, _, given = rest.rpartition(":")
     # Servers turn bytes that are no UTF-8 into lone surrogates.
     matches = hmac.compare_digest(given.encode("utf-8", "surrogatepass"), signature)

@@ -403,7 +403,7 @@ def test_a_timestamp_never_fails(written, read):
     assert (report.state, report.at) == (State.SENT, read)
 
 
-@pytest.mark.parametrize("errors", [[], {}, None, "", [None], ["x"], [{}], {"code": -40024}])
+@pytest.mark.parametrize("errors", [[], {}, None, "", 7, [None], ["x"], [{}], {"code": -40024}])
 def test_errors_that_say_nothing_do_not_disturb(errors):
     """An empty list or object in ``errors``, or something odd, leaves the decision to the status."""
     assert report_of({"status": {"code": 200}, "errors": errors}).state is State.DELIVERED
@@ -483,10 +483,13 @@ def test_a_reply_is_told_by_its_body(kind):
     assert (text.sender, text.recipient, text.consent) == ("+55512345678", "+15558675310", "")
 
 
-@pytest.mark.parametrize("left_out", ["sub_resource", "status"])
-def test_a_reply_is_told_by_any_of_its_signs(left_out):
-    """A reply without its sub resource or its status is still a reply."""
-    assert inbound_of({name: value for name, value in REPLY.items() if name != left_out}).text == "Stop"
+def test_a_reply_is_told_by_any_of_its_signs():
+    """The sub resource, the answer of a person or the code 1500 alone tells that it is no report."""
+    for sign in ("sub_resource", "user_response", "status"):
+        alone = {name: REPLY[name] for name in ("reference_id", sign)} | {"external_id": MESSAGE}
+        parsed = vendor.parse(posted(orjson.dumps(alone)))
+        assert parsed.reports == ()
+        assert [text.text for text in parsed.inbound] == (["Stop"] if sign == "user_response" else [])
 
 
 def test_a_report_at_the_address_for_replies_is_a_report():
@@ -715,7 +718,8 @@ async def test_too_fast_and_too_much_are_told_apart(http):
     throttled = replace(reply(10019, 429), headers={"Content-Type": "application/json", "Retry-After": "7"})
 
     assert await outcome_of(http, throttled) == Refused(Reason.THROTTLED, Retry.LATER, 7.0, "10019", "In words.")
-    assert await outcome_of(http, reply(10020, 429)) == Refused(Reason.QUOTA, code="10020", detail="In words.")
+    capped = replace(reply(10020, 429), headers=throttled.headers)
+    assert await outcome_of(http, capped) == Refused(Reason.QUOTA, code="10020", detail="In words.")
 
 
 async def test_10031_means_another_thing_in_each_place(http):
