@@ -460,6 +460,11 @@ def test_a_result_is_read_whole():
     assert report.raw == one
 
 
+def test_words_of_any_length_are_shortened():
+    """Of what an error says 300 characters are kept."""
+    assert report_in(result(9, ABSENT | {"description": "x" * 1000})).detail == "x" * 300
+
+
 def test_delivered_to_the_operator_is_not_delivered():
     """Status 2 stands in the group DELIVERED and says no more than sent; 5 delivers."""
     assert judged(2) == (State.SENT, None)
@@ -560,7 +565,8 @@ def test_status_and_error_together(status, code, meaning):
 
 
 @pytest.mark.parametrize(
-    "error", [NO_ERROR, {**NO_ERROR, "groupName": "Ok", "id": ...}, {"groupName": "ok"}, None, 7, []]
+    "error",
+    [NO_ERROR, {**NO_ERROR, "groupName": "Ok", "id": ...}, {"groupName": "ok"}, {"id": 0}, {"id": "0"}, None, 7, []],
 )
 def test_no_error_is_none_however_it_is_written(error):
     """Errors of id 0, of the group OK in any case, and none at all leave the status' own code and words."""
@@ -702,6 +708,7 @@ def test_a_reply_is_read_whole():
         ({"to": "54321"}, "+41790000001", "54321", "QUIZ Paris"),
         ({"from": "+41790000001"}, "+41790000001", "+41790009999", "QUIZ Paris"),
         ({"text": ""}, "+41790000001", "+41790009999", ""),
+        ({"message": [{"value": "Part"}]}, "+41790000001", "+41790009999", "QUIZ Paris"),
         (
             {
                 "text": ...,
@@ -717,7 +724,7 @@ def test_a_reply_is_read_whole():
             "Stop please",
         ),
     ],
-    ids=["no keyword", "from a name", "to a short code", "plus", "empty", "MMS"],
+    ids=["no keyword", "from a name", "to a short code", "plus", "empty", "text and parts", "MMS"],
 )
 def test_replies_of_every_kind_are_read(changes, sender, recipient, text):
     """Replies without keyword, from names, to short codes, empty ones and picture messages are read."""
@@ -878,6 +885,7 @@ async def test_the_log_is_read_page_by_page(http):
     found, asked = await look_up(http, lambda m, p, query, b: (200, pages[query.get("cursor", "")]), call(*PEOPLE))
 
     assert [query.get("cursor", "") for query in asked] == ["", "c1", "c2"]
+    assert len({query["messageId"] for query in asked}) == 1
     assert found == {FIRST: Accepted(FIRST), f"{BATCH}-1": NOT_THERE, f"{BATCH}-2": Accepted(f"{BATCH}-2")}
 
 
