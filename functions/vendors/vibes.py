@@ -491,7 +491,7 @@ def _encoded_size(text: str) -> int:
     extended = sum(character in _GSM_EXTENSION for character in text)
     if extended + sum(character in _GSM for character in text) == len(text):
         return len(text) + extended
-    return len(text.encode("utf-16-be", "surrogatepass"))
+    return len(text.encode("utf-16-be"))
 
 
 def _outcome(answer: _Answer | Refused | Unknown, message: Outgoing) -> Outcome:

@@ -807,6 +807,14 @@ async def test_receipts_of_others_say_nothing(http):
     assert (await asked(http, {f"{ID}/responses": responses(*others, receipt("Carrier"))}))[0].state is State.SENT
 
 
+@pytest.mark.parametrize("status", [202, 404, 500])
+async def test_receipts_count_only_under_200(http, status):
+    """What stands on a page that Vibes does not answer for is no report, of a message or of its parts."""
+    async with recorder(Reply(status, responses(receipt()).encode(), XML)) as server:
+        assert await vendor.report_of(account(server.url), OURS, ID, http) is None
+        assert await adapter._other_parts(account(server.url), ID, http) == []
+
+
 async def test_the_published_sample_is_read(http):
     """Vibes' own sample, a part that reached the carrier and then failed, tells of the failed part."""
     sample = responses(
