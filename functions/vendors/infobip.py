@@ -540,16 +540,14 @@ def _outcomes(call: SendCall, answer: _Answer | Refused | Unknown) -> dict[str, 
     if not isinstance(answer, _Answer) or answer.status != _OK:
         whole = _whole_outcome(answer) if isinstance(answer, _Answer) else answer
         return {message.id: whole for message in call.messages}
-    ours = {message.id: message.id for message in call.messages}
-    ours |= {message.to.lstrip("+"): message.id for message in call.messages}
     entries = answer.body.get("messages")
     found: dict[str, Outcome] = {}
     for entry in entries if isinstance(entries, list) else ():
         item = _object(entry)
         identity = _string(item.get("messageId"))
-        name = ours.get(identity) or ours.get(_string(item.get("destination")).lstrip("+"), "")
         outcome = _entry_outcome(identity, _object(item.get("status")))
-        found[name] = outcome if found.get(name, outcome) == outcome else Unknown("Infobip's answer names it twice.")
+        agrees = found.get(identity, outcome) == outcome
+        found[identity] = outcome if agrees else Unknown("Infobip's answer names it twice.")
     unnamed = Unknown("Infobip's answer does not name it.", str(answer.status))
     return {message.id: found.get(message.id, unnamed) for message in call.messages}
 
@@ -557,7 +555,7 @@ def _outcomes(call: SendCall, answer: _Answer | Refused | Unknown) -> dict[str, 
 def _entry_outcome(identity: str, status: Mapping[str, Any]) -> Outcome:
     code, words = _text(status.get("id")), _string(status.get("description")) or _string(status.get("name"))
     state, reason = _state(status, "")
-    if state is State.UNKNOWN or not identity:
+    if state is State.UNKNOWN:
         return Unknown(f"Infobip answered {code or 'no status'}: {words[:_DETAIL_LENGTH]}", code)
     if reason is None:
         return Accepted(identity)
