@@ -236,7 +236,7 @@ this is about our account {account} for the Connect HTTP Message API and our sen
    {inbound}
    {proof}
 2. Please give numbers in full, such as +13125550142.
-3. Delivery receipts (mtMessageResponse) need no set-up: each message names their address as callbackUrl,
+3. Delivery receipts (mtMessageResponse) need no set-up: each message names this callbackUrl for them,
    {report}
 4. Please tell us the source type of senders that are no short codes, how many messages a second we may send, and
    whether you act on STOP yourselves.
@@ -260,7 +260,7 @@ es geht um unser Konto {account} für die Connect HTTP Message API und um unsere
    {inbound}
    {proof}
 2. Bitte geben Sie Rufnummern vollständig an, etwa +13125550142.
-3. Für Zustellberichte (mtMessageResponse) ist nichts einzurichten: Jede Nachricht nennt ihre Adresse als callbackUrl,
+3. Für Zustellberichte (mtMessageResponse) ist nichts einzurichten: Jede Nachricht nennt dafür die callbackUrl,
    {report}
 4. Bitte nennen Sie uns den source type von Absendern, die keine Kurzwahlnummern sind, wie viele Nachrichten wir in der
    Sekunde senden dürfen und ob Sie STOP selbst beachten.
