@@ -23,7 +23,8 @@ from functions.gateway.directory import Directory
 from functions.storage.embedded.queues import EmbeddedQueues
 from functions.storage.ports import StorageError
 from functions.triggers import api, workers
-from tests.conftest import Ready
+from functions.vendors.registry import vendors
+from tests.conftest import KITS, Ready
 from tests.triggers import store
 
 NUMBERS = count()
@@ -60,9 +61,11 @@ class Everything:
 
     Args:
         path: The embedded store's file.
+        canaries: The secrets to look for, by name.
     """
 
     path: Path | None = None
+    canaries: dict[str, str] = field(default_factory=lambda: dict(CANARIES))
     answers: list[str] = field(default_factory=list)
     logs: list[str] = field(default_factory=list)
     rows: list[str] = field(default_factory=list)
@@ -75,11 +78,11 @@ class Everything:
 
     def leaks(self):
         """Return the canaries that were found and where."""
-        places = [(name, texts) for name, texts in vars(self).items() if name != "path"]
+        places = [(name, texts) for name, texts in vars(self).items() if isinstance(texts, list)]
         return sorted(
             {
                 (name, place)
-                for name, secret in CANARIES.items()
+                for name, secret in self.canaries.items()
                 for spelling in spellings(secret)
                 for place, texts in places
                 if any(spelling in text for text in texts)
@@ -345,7 +348,8 @@ async def break_things(ready, made, monkeypatch):
                 ) as response:
                     assert response.status in {403, 500, 503}
                 await asyncio.sleep(0.05)
-    for adapter in ready.gateway.application.vendors.values():
+    for vendor in made:
+        adapter = ready.gateway.application.vendors[vendor]
 
         async def failing(self, account, *_):
             raise RuntimeError(f"{account.settings} {dict(account.settings)}")
@@ -384,12 +388,120 @@ async def test_no_credential_leaves_the_gateway(mine, everything, path_of_store,
     assert any("failed with RuntimeError" in line for line in everything.logs)
 
 
+# Every vendor ---------------------------------------------------------------------------------------------------------
+
+
+def secrets_of(vendor, settings):
+    """Return the secrets in a provider's settings by name: those inside JSON and connection strings too."""
+    found = {}
+    for setting in vendors()[vendor].description.settings:
+        value = settings.get(setting.name) if setting.secret else None
+        if isinstance(value, dict):
+            found |= {f"{vendor} {setting.name}.{name}": part for name, part in value.items()}
+        elif value:
+            found[f"{vendor} {setting.name}"] = value.rpartition("accesskey=")[2]
+    return {name: secret for name, secret in found.items() if len(secret) >= 16}
+
+
+async def use_everything(ready, made, kit):
+    """Send, check, list, take reports and a reply, and let somebody forge callbacks with what they overheard."""
+    place = f"/providers/{made.id}"
+    (identity,) = await ready.send(made, kit.person(123))
+    await ready.until(identity)
+    await ready.send(made, [kit.person(tail) for tail in (150, 160, 164, 185)])
+    await ready.ask("POST", f"/{made.vendor}/inbound", {"from": kit.person(123), "to": made.address, "text": "Hello"})
+    await ready.sandbox.idle()
+    for method, route in (("GET", place), ("POST", f"{place}/check"), ("POST", f"{place}/callbacks/subscribe")):
+        await ready.call(method, route)
+    for route in ("/messages", f"/messages/{identity}", "/inbound", "/opt-outs", "/providers", "/vendors"):
+        assert (await ready.call("GET", route)).status == 200
+    overheard = " ".join(secrets_of(made.vendor, made.settings).values())
+    for kind in ("report", "inbound"):
+        for end in ("", "/wrong"):
+            url = f"{ready.gateway.url}/api/callbacks/{made.vendor}/{made.id}/{kind}{end}"
+            headers = {"Authorization": f"Basic {overheard}", "X-Gateway-Secret": overheard, "X-Twilio-Signature": "x"}
+            async with ready.gateway.session.post(url, data="{}", headers=headers) as response:
+                assert response.status == 403
+
+
+async def use_with_faults(ready, made, kit):
+    """Let the vendor fail in all ways, and the adapter with all it knows on its lips."""
+    place = f"/providers/{made.id}"
+    for fault in ("error_before", "drop_before", "throttle", "error_after", "drop_after"):
+        await ready.ask("PUT", f"/{made.vendor}/faults", {fault: 1})
+        await ready.send(made, kit.person(124), f"With {fault}")
+        await ready.call("POST", f"{place}/check")
+        await asyncio.sleep(0.2)
+    await ready.ask("DELETE", f"/{made.vendor}/faults")
+
+
+async def use_with_wrong_secrets(ready, made, kit):
+    """Turn every secret round, one after the other, so that the vendor refuses it or the gateway does."""
+    place, every = f"/providers/{made.id}", {"If-Match": "*"}
+    for setting in vendors()[made.vendor].description.settings:
+        value = made.settings.get(setting.name) if setting.secret else None
+        if value is None:
+            continue
+        turned = {name: part[::-1] for name, part in value.items()} if isinstance(value, dict) else value[::-1]
+        for wrong in (turned, f"{value} x"):
+            await ready.call("PATCH", place, {"settings": {setting.name: wrong}}, headers=every)
+            await ready.call("POST", f"{place}/check")
+            await ready.call("POST", f"{place}/callbacks/subscribe")
+            await ready.send(made, kit.person(125), f"With a wrong {setting.name}")
+            await asyncio.sleep(0.1)
+        restored = await ready.call("PATCH", place, {"settings": {setting.name: value}}, headers=every)
+        assert restored.status == 200, restored.body
+
+
+async def use_with_failing_adapter(ready, made, kit, monkeypatch):
+    """Let each way into the adapter fail with everything that it was given."""
+    adapter = type(ready.gateway.application.vendors[made.vendor])
+    place = f"/providers/{made.id}"
+
+    async def failing(self, account, *_):
+        raise RuntimeError(f"{account.settings} {dict(account.settings)}")
+
+    def failing_at_once(self, callback, account):
+        raise RuntimeError(f"{callback} {dict(account.settings)}")
+
+    with monkeypatch.context() as patch:
+        for method in ("send", "check", "lookup", "report_of", "subscribe"):
+            patch.setattr(adapter, method, failing)
+        patch.setattr(adapter, "verify", failing_at_once)
+        assert (await ready.call("POST", f"{place}/check")).status == 500
+        await ready.call("POST", f"{place}/callbacks/subscribe")
+        (identity,) = await ready.send(made, kit.person(126), "An adapter's own fault")
+        await ready.until(identity, "unknown")
+        url = f"{ready.gateway.url}/api/callbacks/{made.vendor}/{made.id}/report/x"
+        async with ready.gateway.session.post(url, data="{}") as response:
+            assert response.status >= 400
+
+
+@pytest.mark.parametrize("vendor", KITS)
+async def test_no_vendors_secret_leaves_the_gateway(mine, everything, monkeypatch, vendor):
+    """At every vendor: used, refused, broken and turned round, no secret of its provider is found outside the store."""
+    kit = KITS[vendor]
+    made = await mine.make(vendor, account="canary")
+    everything.canaries = secrets_of(vendor, made.settings)
+    assert everything.canaries
+    await use_everything(mine, made, kit)
+    await use_with_faults(mine, made, kit)
+    await use_with_wrong_secrets(mine, made, kit)
+    await use_with_failing_adapter(mine, made, kit, monkeypatch)
+    assert (await mine.call("DELETE", f"/providers/{made.id}?force=true")).status == 204
+    assert everything.look() == []
+    assert len(everything.answers) > 30
+
+
+# Leaks ----------------------------------------------------------------------------------------------------------------
+
+
 def leak_into_log(monkeypatch, ready):
     """Log a provider's settings."""
     real = Directory.accounts
 
-    async def accounts(self, provider):
-        found = await real(self, provider)
+    async def accounts(self, provider, **more):
+        found = await real(self, provider, **more)
         logging.getLogger("sms.leak").debug("using %s", dict(found[0].settings))
         return found
 
