@@ -37,6 +37,7 @@ from functions.vendors.contract import (
     SenderType,
     Setting,
     SettingType,
+    Subscribed,
     SubscribeError,
     Vendor,
     Wiring,
@@ -312,6 +313,8 @@ class Directory:
             address = parse_sender(new.type.value, new.address.strip())
         except NumberError as error:
             raise invalid("/address", str(error)) from error
+        if rule.pattern and not re.fullmatch(rule.pattern, address):
+            raise invalid("/address", f"{vendor.description.title} does not take this one: {rule.note}")
         now = self._clock()
         sender = SenderRecord(
             id="snd-" + hashlib.blake2b(f"{provider}|{address}".encode(), digest_size=10).hexdigest(),
@@ -399,8 +402,8 @@ class Directory:
         changed = await self._with_settings(vendor, replace(record, updated=self._clock()), settings)
         return await self._replace(record, changed)
 
-    async def subscribe(self, record: ProviderRecord, wiring: Wiring, http: Http) -> str:
-        """Set a provider's callbacks up by its vendor's API; return what was done.
+    async def subscribe(self, record: ProviderRecord, wiring: Wiring, http: Http) -> Subscribed:
+        """Set a provider's callbacks up by its vendor's API, and save the settings that follow from it.
 
         Raises:
             ProblemError: A setting is missing, the vendor has no such API, or it did not take it.
@@ -409,9 +412,13 @@ class Directory:
         _require(missing_settings(vendor.description, await self._settings(record)))
         accounts = await self.accounts(record)
         try:
-            return await vendor.subscribe(accounts[0], wiring, http)
+            subscribed = await vendor.subscribe(accounts[0], wiring, http)
         except SubscribeError as error:
             raise ProblemError(Kind.CONFLICT, str(error)) from error
+        changed = {name: value for name, value in subscribed.settings.items() if record.settings.get(name) != value}
+        if changed:
+            await self.change(record.id, ProviderChange(settings=changed), None)
+        return subscribed
 
     async def dry_run(self, record: ProviderRecord, wanted: DryRunRequest, report_url: str) -> HttpRequest:
         """Return the request that a message would make.

@@ -83,6 +83,7 @@ class SenderTypeView(Shape):
     countries: list[str] = Field(description="Where it reaches; empty for no limit known to the gateway.")
     per_minute: int | None = Field(default=None, description="Messages a minute that the vendor allows by default.")
     note: str
+    pattern: str | None = Field(default=None, description="What the whole address must match.")
 
 
 class VendorView(Shape):
@@ -469,6 +470,9 @@ class Subscribed(Shape):
     """What was set up at the vendor."""
 
     detail: str
+    settings: dict[str, str] = Field(
+        default_factory=dict, description="Settings of the provider that follow from it; they are saved."
+    )
 
 
 class DryRunRequest(Shape):

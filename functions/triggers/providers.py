@@ -254,8 +254,8 @@ async def subscribe_callbacks(call: Call) -> Reply:
     """
     directory = call.app.directory
     record = await directory.provider(call.path["provider"])
-    detail = await directory.subscribe(record, await _wiring(call, record), call.app.http)
-    return Reply(Subscribed(detail=detail))
+    done = await directory.subscribe(record, await _wiring(call, record), call.app.http)
+    return Reply(Subscribed(detail=done.detail, settings=dict(done.settings)))
 
 
 @operation(

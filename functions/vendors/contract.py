@@ -151,6 +151,7 @@ class SenderRule:
         countries: ISO 3166 codes it reaches, others are refused before sending; empty for no limit known.
         per_minute: Messages a minute that the vendor allows by default; ``None`` where it gives no figure.
         note: What an operator should know before choosing it.
+        pattern: A regular expression that the whole address must match at this vendor, beside the rules of its type.
     """
 
     type: SenderType
@@ -158,6 +159,7 @@ class SenderRule:
     countries: tuple[str, ...] = ()
     per_minute: int | None = None
     note: str = ""
+    pattern: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -520,6 +522,20 @@ class SupportText:
 
 
 @dataclass(frozen=True, slots=True)
+class Subscribed:
+    """What was set up at the vendor.
+
+    Args:
+        detail: What was done and what is left to do, in a sentence or two.
+        settings: Settings of the provider that follow from it, such as an id that the vendor gave; the gateway saves
+            them.
+    """
+
+    detail: str
+    settings: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class HttpRequest:
     """A request as it would be sent."""
 
@@ -630,11 +646,8 @@ class Vendor(ABC):
         del wiring
         return ()
 
-    async def subscribe(self, account: Account, wiring: Wiring, http: Http) -> str:
+    async def subscribe(self, account: Account, wiring: Wiring, http: Http) -> Subscribed:
         """Set the callbacks up by calls to the vendor; doing it again changes nothing but what is out of date.
-
-        Returns:
-            What was done, in a sentence.
 
         Raises:
             SubscribeError: The vendor did not take it.

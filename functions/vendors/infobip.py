@@ -42,6 +42,7 @@ from functions.vendors.contract import (
     SettingType,
     SetupStep,
     State,
+    Subscribed,
     SubscribeError,
     SupportText,
     Unknown,
@@ -397,7 +398,7 @@ class Infobip(Vendor):
             for language, words in _SUPPORT
         )
 
-    async def subscribe(self, account: Account, wiring: Wiring, http: Http) -> str:
+    async def subscribe(self, account: Account, wiring: Wiring, http: Http) -> Subscribed:
         """Create or update the subscription for replies and, where messages name no address, the one for reports.
 
         Source: https://www.infobip.com/docs/api/platform/subscriptions-api: what is updated names its profile by id,
@@ -408,7 +409,7 @@ class Infobip(Vendor):
         if _by_subscription(account.settings):
             await _subscribe(account, http, "report", "DELIVERY", wiring.urls.report)
             done += " and delivery reports"
-        return f"Infobip is subscribed to for {done}. {_FOLLOW}"
+        return Subscribed(f"Infobip is subscribed to for {done}. {_FOLLOW}")
 
 
 _SUPPORT: tuple[tuple[str, Mapping[str, str]], ...] = (

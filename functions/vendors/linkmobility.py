@@ -48,6 +48,7 @@ from functions.vendors.contract import (
     SettingType,
     SetupStep,
     State,
+    Subscribed,
     SubscribeError,
     SupportText,
     Unknown,
@@ -153,6 +154,7 @@ DESCRIPTION = Description(
             SenderType.ALPHANUMERIC,
             two_way=False,
             note="One-way; 2 to 11 letters and digits without blanks, the first a letter.",
+            pattern=r"[A-Za-z][A-Za-z0-9]{1,10}",
         ),
     ),
     capabilities=Capabilities(
@@ -455,25 +457,23 @@ class LinkMobility(Vendor):
             for language, words in SUPPORT_WORDS.items()
         )
 
-    async def subscribe(self, account: Account, wiring: Wiring, http: Http) -> str:
+    async def subscribe(self, account: Account, wiring: Wiring, http: Http) -> Subscribed:
         """Make or correct the gates for reports and for replies, found by their refId.
 
         Source: "Gate API" 1.2; a PUT replaces the whole gate.
         """
         wanted = (("reportGate", "report", wiring.urls.report), ("inboundGate", "inbound", wiring.urls.inbound))
         listed = await _list_gates(account, http)
-        done, missing = [], []
+        done, settings = [], {}
         for setting, kind, url in wanted:
             reference = f"{account.provider}-{kind}"
             found = next((str(gate.get("id")) for gate in listed if gate.get("refId") == reference), "")
             change = _change_gate(account, http, found, url) if found else _make_gate(account, http, reference, url)
             gate, what = await change
             done.append(f"Gate {gate} for {'delivery reports' if kind == 'report' else 'replies'}: {what}.")
-            if account.settings.get(setting) != gate:
-                missing.append(f"{setting} to {gate}")
-        advice = [f"Set {' and '.join(missing)}."] if missing else []
+            settings[setting] = gate
         routing = "Have LINK's support route numbers and keywords to the gate for replies."
-        return " ".join([*done, *advice, routing])
+        return Subscribed(" ".join([*done, routing]), settings)
 
 
 class _Answer:

@@ -184,6 +184,9 @@ async def test_setting_callbacks_up_by_api(connected, made):
         answer = await connected.call("POST", f"/providers/{made.id}/callbacks/subscribe")
         assert answer.status == 200, answer.body
         assert answer.body["detail"]
+        kept = (await connected.call("GET", f"/providers/{made.id}")).body["settings"]
+        assert answer.body["settings"].items() <= kept.items()
+        assert set(answer.body["settings"]) == {"reportGate", "inboundGate"}
     twilio = await connected.make("twilio")
     check_problem(await connected.call("POST", f"/providers/{twilio.id}/callbacks/subscribe"), 409)
 

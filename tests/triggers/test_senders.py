@@ -178,3 +178,14 @@ async def test_alphanumeric_is_one_way(ready, subtests):
             answer = await ready.call("POST", "/messages", {"from": "Contoso", "to": recipient, "text": "Hello"})
             problem = check_problem(answer, 422)
             assert problem["messages"][0]["refusal"]["code"] == "sender_not_allowed"
+
+
+async def test_a_vendor_may_be_stricter_about_addresses(connected):
+    """An alphanumeric id that others take and this vendor does not is refused with the vendor's own rule."""
+    made = await connected.make("linkmobility")
+    path = f"/providers/{made.id}/senders"
+    for address, status in (("Contoso", 201), ("My Shop", 422), ("4Ever", 422), ("X", 422)):
+        answer = await connected.call("POST", path, {"type": "alphanumeric", "address": address})
+        assert answer.status == status, address
+        if status == 422:
+            check_problem(answer, 422, "/address")
