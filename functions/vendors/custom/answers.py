@@ -1,0 +1,223 @@
+"""Reads what the vendor says: its answers to requests, and its callbacks."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import quote, quote_plus
+from xml.sax.saxutils import escape
+
+import orjson
+
+from functions.vendors.contract import (
+    Accepted,
+    Callback,
+    Check,
+    DeliveryReport,
+    InboundText,
+    MalformedError,
+    Outcome,
+    Parsed,
+    Reason,
+    Refused,
+    Retry,
+    SetAside,
+    State,
+    Unknown,
+    retry_after,
+)
+from functions.vendors.custom.definition import (
+    NOT_ARRIVED,
+    Definition,
+    Evidence,
+    Inbound,
+    Moment,
+    Place,
+    Refusal,
+    Report,
+)
+from functions.vendors.custom.paths import Document
+
+REFUSAL_STATUSES: Mapping[int, tuple[Reason, Retry]] = {
+    401: (Reason.CREDENTIALS, Retry.NEVER),
+    403: (Reason.ACCOUNT, Retry.NEVER),
+    404: (Reason.CONFIGURATION, Retry.NEVER),
+    429: (Reason.THROTTLED, Retry.LATER),
+}
+"""What an error means where the definition does not say."""
+_SUCCESS, _CLIENT_ERROR, _SERVER_ERROR = range(200, 300), range(400, 500), 500
+_DETAIL_LENGTH, _CODE_LENGTH = 300, 100
+_SHORTEST_SECRET = 4
+_MILLISECONDS = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """An HTTP answer.
+
+    Args:
+        status: Its status.
+        retry_after: The header ``Retry-After``.
+        document: Its body.
+    """
+
+    status: int
+    retry_after: str | None
+    document: Document
+
+
+def redactor(secrets: Iterable[str]) -> Callable[[str], str]:
+    """Return a function that blacks secrets out of a text, however they are written there."""
+    forms = set()
+    for secret in secrets:
+        if len(secret) >= _SHORTEST_SECRET:
+            encoded = base64.b64encode(secret.encode()).decode()
+            json = orjson.dumps(secret).decode()[1:-1]
+            forms |= {secret, encoded, json, quote(secret, safe=""), quote_plus(secret), escape(secret)}
+    ordered = sorted(forms, key=len, reverse=True)
+
+    def redact(text: str) -> str:
+        for form in ordered:
+            text = text.replace(form, "***")
+        return text
+
+    return redact
+
+
+def outcome_of(definition: Definition, answer: Answer, redact: Callable[[str], str], now: datetime) -> Outcome:
+    """Return what an answer means; what is neither a success nor a known refusal leaves the message unknown."""
+    status, document, success = answer.status, answer.document, definition.success
+    if document.readable and success.found_in(status, document):
+        identity = success.id.read(document) if success.id else ""
+        if identity or not success.id:
+            return Accepted(identity)
+    errors = definition.errors
+    code = _read(errors.code, document)
+    detail = redact(errors.message.read(document))[:_DETAIL_LENGTH]
+    row = errors.table.get(code) if code else None
+    code = redact(code)[:_CODE_LENGTH] or str(status)
+    if row is None and status in _CLIENT_ERROR:
+        row = errors.statuses.get(str(status)) or _usual(status)
+    if row is None or status >= _SERVER_ERROR or status not in (*_SUCCESS, *_CLIENT_ERROR):
+        return Unknown(f"{definition.name} answered {status}: {detail}"[:_DETAIL_LENGTH], code)
+    after = retry_after(answer.retry_after, now) if row.retry is Retry.LATER else None
+    return Refused(row.reason, row.retry, after, code, detail)
+
+
+def check_of(definition: Definition, wanted: Evidence, answer: Answer, redact: Callable[[str], str]) -> Check:
+    """Return what an answer says of the credentials."""
+    document = answer.document
+    found = document.readable and wanted.found_in(answer.status, document)
+    if found and (wanted.id is None or wanted.id.read(document)):
+        return Check(ok=True, detail=f"{definition.name} takes the credentials.")
+    detail = redact(definition.errors.message.read(document))[:_DETAIL_LENGTH]
+    return Check(ok=False, detail=f"{definition.name} answered {answer.status}: {detail}")
+
+
+def read_callback(definition: Definition, callback: Callback) -> Parsed:
+    """Return what a callback says.
+
+    What the address's own kind does not want, by ``when``, may be the other kind's: some vendors have one address for
+    both.
+
+    Raises:
+        MalformedError: It cannot be read at all, or the definition does not describe it.
+    """
+    kinds: dict[str, Report | Inbound | None] = {"report": definition.report, "inbound": definition.inbound}
+    own = kinds.pop(callback.kind, None)
+    other = next(iter(kinds.values()))
+    shapes = [shape for shape in (own, other if other and other.when else None) if shape]
+    if not shapes:
+        raise MalformedError(f"The definition has no {callback.kind}.")
+    readable = False
+    for shape in shapes:
+        document = Document(shape.format, callback.body, callback.query, callback.headers)
+        readable = readable or document.readable
+        items = document.items(shape.items) if document.readable else []
+        parsed = [
+            _item(shape, document, item) for item in items if all(one.holds(document, item) for one in shape.when)
+        ]
+        if parsed:
+            return Parsed(
+                reports=tuple(one for one in parsed if isinstance(one, DeliveryReport)),
+                inbound=tuple(one for one in parsed if isinstance(one, InboundText)),
+                set_aside=tuple(one for one in parsed if isinstance(one, SetAside)),
+            )
+    if not readable:
+        raise MalformedError(f"The body is not what the definition says: {shapes[0].format}.")
+    raw = document.raw(document.root)
+    return Parsed(set_aside=(SetAside("It is nothing that the definition describes.", _written(raw)),))
+
+
+def _item(shape: Report | Inbound, document: Document, item: Any) -> DeliveryReport | InboundText | SetAside:
+    identity = _read(shape.id, document, item)
+    at = _moment(shape.at, document, item) if shape.at else None
+    raw = document.raw(item)
+    if isinstance(shape, Report):
+        message = _read(shape.message, document, item)
+        if not identity and not message:
+            return SetAside("It names no message.", _written(raw))
+        status, code = _read(shape.status, document, item), _read(shape.code, document, item)
+        state, reason = _fate(shape, status, code)
+        return DeliveryReport(
+            state=state,
+            vendor_id=identity,
+            message=message,
+            recipient=_read(shape.recipient, document, item),
+            reason=reason,
+            code=code,
+            status=status,
+            detail=_read(shape.detail, document, item)[:_DETAIL_LENGTH],
+            at=at,
+            raw=raw,
+        )
+    sender, to = shape.sender.read(document, item), shape.to.read(document, item)
+    text = shape.text.read(document, item, strip=False)
+    if not identity and at:
+        # A repeat is the same text of the same moment; without a moment nothing would tell two texts apart.
+        identity = hashlib.blake2b(f"{sender}|{to}|{at}|{text}".encode(), digest_size=16).hexdigest()
+    if not (identity and sender and to):
+        return SetAside("It has no id, sender or recipient.", _written(raw))
+    return InboundText(vendor_id=identity, sender=sender, recipient=to, text=text, at=at, raw=raw)
+
+
+def _fate(report: Report, status: str, code: str) -> tuple[State, Reason | None]:
+    """Return what a status means, or its code where the message did not arrive or the status says nothing."""
+    words = {word.casefold(): fate for word, fate in report.states.items()}
+    fate = words.get(status.casefold())
+    state, reason = (fate.state, fate.reason) if fate else (State.UNKNOWN, None)
+    row = report.codes.get(code)
+    if row and state in NOT_ARRIVED:
+        state, reason = row.state or state, row.reason or reason
+    if state not in NOT_ARRIVED:
+        return state, None
+    return state, reason or (Reason.EXPIRED if state is State.EXPIRED else Reason.OTHER)
+
+
+def _usual(status: int) -> Refusal:
+    reason, retry = REFUSAL_STATUSES.get(status, (Reason.OTHER, Retry.NEVER))
+    return Refusal(reason=reason, retry=retry)
+
+
+def _read(place: Place | None, document: Document, item: Any = None) -> str:
+    return place.read(document, item) if place else ""
+
+
+def _moment(moment: Moment, document: Document, item: Any) -> datetime | None:
+    """Read a point in time; one without a zone is taken for UTC."""
+    written = document.read(moment.path, item).strip()
+    try:
+        if moment.form == "iso":
+            read = datetime.fromisoformat(written)
+            return read if read.tzinfo else read.replace(tzinfo=UTC)
+        return datetime.fromtimestamp(float(written) / (_MILLISECONDS if moment.form == "unixMs" else 1), UTC)
+    except (ValueError, OverflowError, OSError):
+        return None
+
+
+def _written(raw: Mapping[str, Any]) -> str:
+    return orjson.dumps(raw, default=str).decode(errors="replace")
