@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -22,6 +23,7 @@ from functions.vendors.contract import (
     MalformedError,
     Outcome,
     Parsed,
+    Part,
     Reason,
     Refused,
     Retry,
@@ -36,6 +38,7 @@ from functions.vendors.custom.definition import (
     Evidence,
     Inbound,
     Moment,
+    PartPlaces,
     Place,
     Refusal,
     Report,
@@ -53,6 +56,7 @@ _SUCCESS, _CLIENT_ERROR, _SERVER_ERROR = range(200, 300), range(400, 500), 500
 _DETAIL_LENGTH, _CODE_LENGTH = 300, 100
 _SHORTEST_SECRET = 4
 _MILLISECONDS = 1000
+_SMALL = re.compile(r"[1-9]\d{0,2}", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,6 +177,7 @@ def _item(shape: Report | Inbound, document: Document, item: Any) -> DeliveryRep
             status=status,
             detail=_read(shape.detail, document, item)[:_DETAIL_LENGTH],
             at=at,
+            part=_part(shape.part, document, item) if shape.part else None,
             raw=raw,
         )
     sender, to = shape.sender.read(document, item), shape.to.read(document, item)
@@ -196,6 +201,13 @@ def _fate(report: Report, status: str, code: str) -> tuple[State, Reason | None]
     if state not in NOT_ARRIVED:
         return state, None
     return state, reason or (Reason.EXPIRED if state is State.EXPIRED else Reason.OTHER)
+
+
+def _part(places: PartPlaces, document: Document, item: Any) -> Part | None:
+    number, count = places.number.read(document, item), places.count.read(document, item)
+    if not (_SMALL.fullmatch(number) and _SMALL.fullmatch(count)) or int(number) > int(count):
+        return None
+    return Part(int(number), int(count))
 
 
 def _usual(status: int) -> Refusal:

@@ -193,6 +193,13 @@ class Posted(Shape):
     answer: CallbackAnswer = CallbackAnswer()
 
 
+class PartPlaces(Shape):
+    """Where a report says which part of a long message it speaks of."""
+
+    number: PlaceOrPath
+    count: PlaceOrPath
+
+
 class Report(Posted):
     """A delivery report."""
 
@@ -203,6 +210,7 @@ class Report(Posted):
     codes: dict[str, CodeFate] = {}
     detail: PlaceOrPath | None = None
     recipient: PlaceOrPath | None = None
+    part: PartPlaces | None = None
 
 
 class Inbound(Posted):
