@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from functions.storage.limits import PAGE_ROWS
-from functions.storage.ports import QueueItem, Queues, Row, Secrets, StaleError, Storage, Tables
+from functions.storage.ports import Place, QueueItem, Queues, Row, Secrets, StaleError, Storage, Tables
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
@@ -81,6 +81,11 @@ class CountingTables:
         self._tables = tables
         self._counter = counter
 
+    @property
+    def place(self) -> Place:
+        """Where the tables lie."""
+        return self._tables.place
+
     async def insert(self, table: str, rows: Sequence[Row]) -> frozenset[str]:
         """Insert: one request; if some rows are there, one more to see which, and one for the rest."""
         inserted = await self._tables.insert(table, rows)
@@ -116,6 +121,11 @@ class CountingTables:
             self._counter.add("replace", table)
             raise
 
+    async def change(self, table: str, *, replaced: Sequence[Row] = (), deleted: Sequence[Row] = ()) -> None:
+        """Change: one request, however many rows."""
+        self._counter.add("change", table)
+        await self._tables.change(table, replaced=replaced, deleted=deleted)
+
     async def delete(self, table: str, partition: str, key: str, *, etag: str | None = None) -> bool:
         """Delete: one request."""
         self._counter.add("delete", table)
@@ -146,6 +156,11 @@ class CountingQueues:
     def __init__(self, queues: Queues, counter: RequestCounter) -> None:
         self._queues = queues
         self._counter = counter
+
+    @property
+    def place(self) -> Place:
+        """Where the queues lie."""
+        return self._queues.place
 
     async def put(self, queue: str, body: str, *, delay: float = 0.0) -> None:
         """Put: one request."""
@@ -185,6 +200,11 @@ class CountingSecrets:
         self._secrets = secrets
         self._counter = counter
         self._cached: set[str] = set()
+
+    @property
+    def place(self) -> Place:
+        """Where the secrets lie."""
+        return self._secrets.place
 
     async def set(self, name: str, value: str) -> None:
         """Set: one request."""

@@ -17,7 +17,7 @@ import math
 import re
 from typing import TYPE_CHECKING
 
-from functions.storage.ports import MAX_ROWS_AT_ONCE, Row, TooLargeError, Value
+from functions.storage.ports import MAX_ROWS_AT_ONCE, Row, StaleError, TooLargeError, Value
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -139,12 +139,38 @@ def check_rows(rows: Sequence[Row]) -> None:
         TypeError: A value has a type that no store keeps.
         TooLargeError: A row or all of them together are over the limit.
     """
+    _check_transaction(rows)
+    _check_sizes(rows)
+
+
+def check_change(replaced: Sequence[Row], deleted: Sequence[Row]) -> None:
+    """Check rows that are to be replaced and deleted in one transaction.
+
+    Raises:
+        ValueError: They are none, more than 100, of several partitions, or two have one key; or a key or name is wrong.
+        TypeError: A value has a type that no store keeps.
+        TooLargeError: A row or all of them together are over the limit.
+        StaleError: One was not read from the store.
+    """
+    _check_transaction([*replaced, *deleted])
+    _check_sizes(replaced)
+    for row in deleted:
+        _check_key(row.partition)
+        _check_key(row.key)
+    if any(row.etag is None for row in (*replaced, *deleted)):
+        raise StaleError("a row was not read from the store")
+
+
+def _check_transaction(rows: Sequence[Row]) -> None:
     if not 1 <= len(rows) <= MAX_ROWS_AT_ONCE:
-        raise ValueError(f"an insert takes 1 to {MAX_ROWS_AT_ONCE} rows, not {len(rows)}")
+        raise ValueError(f"a transaction takes 1 to {MAX_ROWS_AT_ONCE} rows, not {len(rows)}")
     if len({row.partition for row in rows}) > 1:
-        raise ValueError("the rows of one insert have one partition")
+        raise ValueError("the rows of one transaction have one partition")
     if len({row.key for row in rows}) < len(rows):
-        raise ValueError("the rows of one insert have distinct keys")
+        raise ValueError("the rows of one transaction have distinct keys")
+
+
+def _check_sizes(rows: Sequence[Row]) -> None:
     sizes = [check_row(row) for row in rows]
     # Nothing grows more than sixfold per character, threefold per counted byte, on its way into JSON.
     if 3 * sum(sizes) + _ENVELOPE_BYTES * len(rows) > MAX_TRANSACTION_BYTES:

@@ -11,17 +11,40 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from enum import Enum
 from typing import Protocol
 
 Value = str | int | float | bool | bytes
 """What one property of a row may hold: ``int`` is 64 bit signed, ``bytes`` and ``str`` at most 64 KiB each."""
 
 MAX_ROWS_AT_ONCE = 100
-"""The most rows that one atomic insert takes."""
+"""The most rows that one atomic insert or change takes."""
+
+
+class Fault(Enum):
+    """What kept a store from doing what it was asked, as far as people can do something about it."""
+
+    FAILED = "failed"
+    """It answered, and something went wrong on its side."""
+    REFUSED = "refused"
+    """It does not let the app do that: a role, a key or a network rule."""
+    UNREACHABLE = "unreachable"
+    """Nothing answers at its address."""
 
 
 class StorageError(Exception):
-    """The store could not do what it was asked; the operation may be tried again."""
+    """The store could not do what it was asked; the operation may be tried again.
+
+    Args:
+        text: What happened, without any of our data.
+        fault: What kept it.
+        remedy: What to do about it, where the store's answer tells; empty otherwise.
+    """
+
+    def __init__(self, text: str, *, fault: Fault = Fault.FAILED, remedy: str = "") -> None:
+        super().__init__(text)
+        self.fault = fault
+        self.remedy = remedy
 
 
 class StaleError(Exception):
@@ -50,8 +73,28 @@ class Row:
     etag: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a port leads, for people who look for the reason why it does not work.
+
+    Args:
+        resource: The name of the storage account, vault or file.
+        address: Where it is reached, without a key or signature; empty for a file.
+        role: The role that the app's identity needs there; empty where a key or the file's owner decides.
+    """
+
+    resource: str
+    address: str = ""
+    role: str = ""
+
+
 class Tables(Protocol):
     """Rows under a partition key and a row key, sorted by both; tables come into being on first use."""
+
+    @property
+    def place(self) -> Place:
+        """Where the tables lie."""
+        ...
 
     async def insert(self, table: str, rows: Sequence[Row]) -> frozenset[str]:
         """Insert those of the rows that are absent, atomically, and leave those that are there as they are.
@@ -102,6 +145,23 @@ class Tables(Protocol):
         """
         ...
 
+    async def change(self, table: str, *, replaced: Sequence[Row] = (), deleted: Sequence[Row] = ()) -> None:
+        """Replace and delete rows of one partition, all of them or none, each only at the version that was read.
+
+        Args:
+            table: The table.
+            replaced: Rows with the etag they were read with and their new values, 4 MiB together on the wire.
+            deleted: Rows with the etag they were read with; their values do not matter. Together with ``replaced`` 1
+                to 100 rows of one partition with distinct keys.
+
+        Raises:
+            StaleError: One of them was changed or deleted since, or has no etag, and nothing was done. After a retry
+                inside the call it may have been done all the same: read again and do what is left.
+            TooLargeError: A row is over the limit.
+            StorageError: The store did not answer; it may or may not be done.
+        """
+        ...
+
     async def delete(self, table: str, partition: str, key: str, *, etag: str | None = None) -> bool:
         """Delete the row, whatever its version unless ``etag`` is given; tell whether it was there.
 
@@ -140,6 +200,11 @@ class QueueItem:
 
 class Queues(Protocol):
     """At-least-once queues; a queue comes into being on the first ``put``."""
+
+    @property
+    def place(self) -> Place:
+        """Where the queues lie."""
+        ...
 
     async def put(self, queue: str, body: str, *, delay: float = 0.0) -> None:
         """Add a message that becomes visible after ``delay`` seconds (at most 7 days); it never expires.
@@ -190,6 +255,11 @@ class Queues(Protocol):
 
 class Secrets(Protocol):
     """Secret texts under immutable names: a name is written once, read often, then deleted and never used again."""
+
+    @property
+    def place(self) -> Place:
+        """Where the secrets lie."""
+        ...
 
     async def set(self, name: str, value: str) -> None:
         """Keep the value under the name.

@@ -18,7 +18,7 @@ from functions.storage.azure import open_azure, open_azure_queues, open_azure_ta
 from functions.storage.azure import secrets as azure_secrets
 from functions.storage.azure import tables as azure_tables
 from functions.storage.azure.queues import _decode
-from functions.storage.ports import Row, StaleError, StorageError, TooLargeError
+from functions.storage.ports import Fault, Row, StaleError, StorageError, TooLargeError
 from tests.servers import free_port
 
 if TYPE_CHECKING:
@@ -161,6 +161,22 @@ async def test_a_delete_whose_answer_was_lost_deletes(proxied: Proxied, table: s
     assert await values(proxied.storage, table) == {}
 
 
+@LOSSES
+async def test_a_change_whose_answer_was_lost_is_seen_by_reading_again(
+    proxied: Proxied, table: str, as_status: int
+) -> None:
+    """Whoever changed rows and heard nothing is told so, and finds on reading that all of it was done."""
+    await proxied.storage.tables.insert(table, [Row("p", key, {"by": "first"}) for key in "abc"])
+    rows = [row async for row in proxied.storage.tables.query(table, "p")]
+    proxied.tables.lose, proxied.tables.method, proxied.tables.as_status = 1, "POST", as_status
+
+    with pytest.raises((StaleError, StorageError)):
+        await proxied.storage.tables.change(table, replaced=[replace(rows[0], values={"by": "us"})], deleted=rows[1:2])
+
+    assert proxied.tables.lose == 0
+    assert await values(proxied.storage, table) == {"a": "us", "c": "first"}
+
+
 async def test_a_put_whose_answer_was_lost_puts_at_least_once(proxied: Proxied, queue: str) -> None:
     """A message whose put lost its answer is there, perhaps twice."""
     await proxied.storage.queues.put(queue, "first")
@@ -194,6 +210,7 @@ async def test_nobody_there_is_a_storage_error(
         "query": anext(aiter(storage.tables.query("table", "canary"))),
         "scan": anext(aiter(storage.tables.scan("table", first="canary", last="canary"))),
         "replace": storage.tables.replace("table", row),
+        "change": storage.tables.change("table", deleted=[row]),
         "delete": storage.tables.delete("table", "canary", "canary"),
         "put": storage.queues.put("queue", "canary"),
         "receive": storage.queues.receive("queue", limit=1, visibility=1),
@@ -207,6 +224,7 @@ async def test_nobody_there_is_a_storage_error(
     await storage.close()
 
     assert {name: type(answer) for name, answer in answers.items()} == dict.fromkeys(calls, StorageError)
+    assert {answer.fault for answer in answers.values()} == {Fault.UNREACHABLE}
     assert not [name for name, answer in answers.items() if "canary" in str(answer)]
 
 
@@ -228,6 +246,7 @@ async def test_a_refusal_comes_in_the_words_of_the_ports(
         storage.tables.insert(table, [Row("p", "l")]),
         storage.tables.insert(table, [Row("p", "m"), Row("p", "n")]),
         storage.tables.replace(table, row),
+        storage.tables.change(table, replaced=[row]),
         storage.tables.delete(table, "p", "k"),
         storage.queues.put(queue, "b"),
         storage.queues.extend(queue, item, visibility=30),
@@ -235,7 +254,9 @@ async def test_a_refusal_comes_in_the_words_of_the_ports(
         return_exceptions=True,
     )
 
-    assert [type(answer) for answer in answers] == [error] * 7
+    assert [type(answer) for answer in answers] == [error] * 8
+    if error is StorageError:
+        assert {answer.fault for answer in answers} == {Fault.REFUSED if status == 403 else Fault.FAILED}
 
 
 # Requests

@@ -40,6 +40,13 @@ async def test_the_count_is_what_goes_over_the_wire(proxied: Proxied, table: str
         with pytest.raises(StaleError):
             await storage.tables.replace(table, replace(row, values={"n": 2}))
 
+    async def change() -> None:
+        rows = [found async for found in proxied.storage.tables.query(table, "p", after="k", before="k50")]
+        proxied.tables.forwarded.clear()
+        await storage.tables.change(table, replaced=rows[:20], deleted=rows[20:])
+        with pytest.raises(StaleError):
+            await storage.tables.change(table, deleted=rows[:2])
+
     async def messages() -> None:
         (item,) = await storage.queues.receive(queue, limit=32, visibility=30)
         item = await storage.queues.extend(queue, item, visibility=30)
@@ -56,6 +63,7 @@ async def test_the_count_is_what_goes_over_the_wire(proxied: Proxied, table: str
         *(query, scan, stop_early, nothing),
         lambda: storage.tables.replace(table, replace(row, values={"n": 1})),
         stale,
+        change,
         lambda: storage.tables.delete(table, "p", "first"),
         lambda: storage.queues.put(queue, "second"),
         lambda: storage.queues.receive(queue, limit=1, visibility=30),

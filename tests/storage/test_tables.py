@@ -461,6 +461,90 @@ async def test_counting_by_replace_loses_nothing(storage: Storage, table: str) -
     assert row.values == {"n": 10}
 
 
+async def test_change_replaces_and_deletes_at_once(storage: Storage, table: str) -> None:
+    """Rows are replaced as a whole and deleted in one go; the others of the partition stay as they are."""
+    await storage.tables.insert(table, [Row("p", key, {"old": 1, "both": 1}) for key in "abcd"])
+    rows = await listed(storage.tables.query(table, "p"))
+
+    changed = [replace(row, values={"both": 2, "raw": b"\x00"}) for row in rows[:2]]
+    await storage.tables.change(table, replaced=changed, deleted=rows[2:3])
+
+    after = await listed(storage.tables.query(table, "p"))
+    assert [(row.key, row.values) for row in after] == [
+        ("a", {"both": 2, "raw": b"\x00"}),
+        ("b", {"both": 2, "raw": b"\x00"}),
+        ("d", {"old": 1, "both": 1}),
+    ]
+    assert after[2] == rows[3]
+    assert after[0].etag != rows[0].etag
+    await storage.tables.change(table, replaced=[replace(after[0], values={})])
+    await storage.tables.change(table, deleted=after[1:])
+    assert await keys(storage.tables.query(table, "p")) == ["a"]
+
+
+@pytest.mark.parametrize("how", ["replaced since", "deleted since", "made anew", "never read", "no such table"])
+@pytest.mark.parametrize("what", ["replaced", "deleted"])
+async def test_change_of_an_old_version_does_nothing(storage: Storage, table: str, how: str, what: str) -> None:
+    """If one row is not as it was read, the change is stale and none of the other rows is touched."""
+    await storage.tables.insert(table, [Row("p", key, {"n": 1}) for key in "abc"])
+    rows = await listed(storage.tables.query(table, "p"))
+    if how == "replaced since":
+        await storage.tables.replace(table, replace(rows[1], values={"n": 2}))
+    if how in {"deleted since", "made anew"}:
+        await storage.tables.delete(table, "p", "b")
+    if how == "made anew":
+        await storage.tables.insert(table, [Row("p", "b", {"n": 1})])
+    if how == "never read":
+        rows[1] = replace(rows[1], etag=None)
+    before = await listed(storage.tables.query(table, "p"))
+
+    ours = [replace(row, values={"n": 3}) for row in rows]
+    with pytest.raises(StaleError):
+        await storage.tables.change(
+            f"{table}x" if how == "no such table" else table,
+            replaced=[ours[0], *(ours[1:2] if what == "replaced" else [])],
+            deleted=[*(rows[1:2] if what == "deleted" else []), rows[2]],
+        )
+
+    assert await listed(storage.tables.query(table, "p")) == before
+
+
+async def test_change_takes_a_hundred_rows(storage: Storage, table: str) -> None:
+    """100 rows are deleted at once; 101, none, two partitions or one key twice are no transaction."""
+    for start in (0, 100):
+        await storage.tables.insert(table, [Row("p", f"{n:03}") for n in range(start, start + 100)])
+    await storage.tables.insert(table, [Row("q", "a")])
+    rows = await listed(storage.tables.query(table, "p"))
+    (other,) = await listed(storage.tables.query(table, "q"))
+    for wrong in (rows[:101], [], [rows[0], other], [rows[0], rows[0]]):
+        with pytest.raises(ValueError):
+            await storage.tables.change(table, deleted=wrong)
+    with pytest.raises(ValueError):
+        await storage.tables.change(table, replaced=rows[:1], deleted=rows[:1])
+    with pytest.raises(TooLargeError):
+        await storage.tables.change(table, replaced=[replace(rows[0], values={"x": "x" * 40_000})])
+
+    await storage.tables.change(table, replaced=rows[:50], deleted=rows[50:100])
+
+    assert await keys(storage.tables.query(table, "p")) == [row.key for row in (*rows[:50], *rows[100:])]
+
+
+async def test_of_concurrent_changes_of_one_row_one_wins(storage: Storage, table: str) -> None:
+    """Of tasks that change the version they all read one succeeds with all of its rows."""
+    await storage.tables.insert(table, [Row("p", key, {"n": -1}) for key in "ab"])
+    rows = await listed(storage.tables.query(table, "p"))
+
+    answers = await asyncio.gather(
+        *(storage.tables.change(table, replaced=[replace(row, values={"n": n}) for row in rows]) for n in range(10)),
+        return_exceptions=True,
+    )
+
+    winners = [n for n, answer in enumerate(answers) if answer is None]
+    assert len(winners) == 1
+    assert sum(isinstance(answer, StaleError) for answer in answers) == 9
+    assert [row.values["n"] async for row in storage.tables.query(table, "p")] == winners * 2
+
+
 async def test_delete_tells_whether_the_row_was_there(storage: Storage, table: str) -> None:
     """A row is deleted once."""
     await storage.tables.insert(table, [Row("p", "k"), Row("p", "other")])

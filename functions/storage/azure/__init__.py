@@ -10,6 +10,7 @@ The clients log every request at level INFO: whoever sets up logging puts the lo
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlsplit
 
 from azure.data.tables.aio import TableServiceClient
 from azure.keyvault.secrets.aio import SecretClient
@@ -18,7 +19,7 @@ from azure.storage.queue.aio import QueueServiceClient
 from functions.storage.azure.queues import AzureQueues
 from functions.storage.azure.secrets import AzureSecrets
 from functions.storage.azure.tables import AzureTables
-from functions.storage.ports import Storage
+from functions.storage.ports import Place, Storage
 
 if TYPE_CHECKING:
     from azure.core.credentials_async import AsyncTokenCredential
@@ -40,6 +41,10 @@ _QUEUE_RETRIES: Final[dict[str, Any]] = {
     "random_jitter_range": 1,
 }
 """Waits of 0 to 2 seconds each, drawn by lot; the client's default begins with 15."""
+TABLES_ROLE: Final = "Storage Table Data Contributor"
+QUEUES_ROLE: Final = "Storage Queue Data Contributor"
+SECRETS_ROLE: Final = "Key Vault Secrets Officer"
+"""The roles the app's identity needs: https://learn.microsoft.com/azure/role-based-access-control/built-in-roles."""
 
 
 def open_azure(
@@ -88,10 +93,11 @@ def open_azure_tables(
     """
     options = _CORE_RETRIES | _TIMEOUTS
     if connection_string:
-        return AzureTables(TableServiceClient.from_connection_string(connection_string, **options))
+        client = TableServiceClient.from_connection_string(connection_string, **options)
+        return AzureTables(client, _place(client.url))
     if not table_url or credential is None:
         raise ValueError("tables need a connection_string, or a table_url and a credential")
-    return AzureTables(TableServiceClient(table_url, credential=credential, **options))
+    return AzureTables(TableServiceClient(table_url, credential=credential, **options), _place(table_url, TABLES_ROLE))
 
 
 def open_azure_queues(
@@ -104,10 +110,11 @@ def open_azure_queues(
     """
     options = _QUEUE_RETRIES | _TIMEOUTS
     if connection_string:
-        return AzureQueues(QueueServiceClient.from_connection_string(connection_string, **options))
+        client = QueueServiceClient.from_connection_string(connection_string, **options)
+        return AzureQueues(client, _place(client.url))
     if not queue_url or credential is None:
         raise ValueError("queues need a connection_string, or a queue_url and a credential")
-    return AzureQueues(QueueServiceClient(queue_url, credential=credential, **options))
+    return AzureQueues(QueueServiceClient(queue_url, credential=credential, **options), _place(queue_url, QUEUES_ROLE))
 
 
 def open_key_vault(
@@ -133,5 +140,15 @@ def open_key_vault(
             connection_verify=connection_verify,
             **_CORE_RETRIES,
             **_TIMEOUTS,
-        )
+        ),
+        _place(vault_url, SECRETS_ROLE),
     )
+
+
+def _place(url: str, role: str = "") -> Place:
+    """Return where a service is; the query of its address may be a signature and is left out."""
+    parts = urlsplit(url)
+    host = parts.hostname or ""
+    address = f"{parts.scheme}://{parts.netloc}{parts.path}".rstrip("/")
+    # Azurite and other stand-ins have the account in the path instead of the host name.
+    return Place(parts.path.strip("/") or host.partition(".")[0], address, role)

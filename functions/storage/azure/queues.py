@@ -11,7 +11,7 @@ from azure.core.exceptions import HttpResponseError, ResourceExistsError, Resour
 
 from functions.storage import limits
 from functions.storage.azure.errors import code_of, translated
-from functions.storage.ports import QueueItem, StaleError
+from functions.storage.ports import Place, QueueItem, StaleError
 
 if TYPE_CHECKING:
     from azure.storage.queue import QueueMessage
@@ -28,11 +28,18 @@ class AzureQueues:
 
     Args:
         client: The account's client; it is closed with the port.
+        place: Where it leads.
     """
 
-    def __init__(self, client: QueueServiceClient) -> None:
+    def __init__(self, client: QueueServiceClient, place: Place) -> None:
         self._client = client
+        self._place = place
         self._queues: dict[str, QueueClient] = {}
+
+    @property
+    def place(self) -> Place:
+        """Where the queues lie."""
+        return self._place
 
     async def close(self) -> None:
         """Close the connections."""

@@ -11,7 +11,7 @@ from azure.core.rest import HttpRequest
 
 from functions.storage import limits
 from functions.storage.azure.errors import translated
-from functions.storage.ports import StaleError
+from functions.storage.ports import Place, StaleError
 
 if TYPE_CHECKING:
     from azure.keyvault.secrets.aio import SecretClient
@@ -31,12 +31,19 @@ class AzureSecrets:
 
     Args:
         client: The vault's client; it is closed with the port.
+        place: Where it leads.
     """
 
-    def __init__(self, client: SecretClient) -> None:
+    def __init__(self, client: SecretClient, place: Place) -> None:
         self._client = client
+        self._place = place
         self._cache: OrderedDict[str, str] = OrderedDict()
         self._reading: dict[str, asyncio.Task[str | None]] = {}
+
+    @property
+    def place(self) -> Place:
+        """Where the secrets lie."""
+        return self._place
 
     async def close(self) -> None:
         """Close the connections and forget the values."""

@@ -31,7 +31,7 @@ from azure.data.tables import EdmType, EntityProperty, TableEntity, UpdateMode
 
 from functions.storage import limits
 from functions.storage.azure.errors import code_of, translated
-from functions.storage.ports import Row, StaleError, StorageError, Value
+from functions.storage.ports import Place, Row, StaleError, StorageError, Value
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping, Sequence
@@ -46,6 +46,7 @@ LOST_ANSWER_DELAYS: Final = (0.0, 0.4, 1.2)
 MAX_READS_AT_ONCE: Final = 16
 HTTP_NO_CONTENT: Final = 204
 NO_ECHO: Final = "return-no-content"
+STALE_CODES: Final = frozenset({"ResourceNotFound", "TableNotFound", "UpdateConditionNotSatisfied"})
 NO_TABLE_CODES: Final = frozenset({"TableNotFound", "ResourceNotFound"})
 
 
@@ -54,11 +55,18 @@ class AzureTables:
 
     Args:
         client: The account's client; it is closed with the port.
+        place: Where it leads.
     """
 
-    def __init__(self, client: TableServiceClient) -> None:
+    def __init__(self, client: TableServiceClient, place: Place) -> None:
         self._client = client
+        self._place = place
         self._tables: dict[str, TableClient] = {}
+
+    @property
+    def place(self) -> Place:
+        """Where the tables lie."""
+        return self._place
 
     async def close(self) -> None:
         """Close the connections."""
@@ -132,6 +140,23 @@ class AzureTables:
                     raise StaleError("the row was changed since it was read") from error
                 return replace(row, etag=there.metadata["etag"])
         return replace(row, etag=answer["etag"])
+
+    async def change(self, table: str, *, replaced: Sequence[Row] = (), deleted: Sequence[Row] = ()) -> None:
+        """Replace and delete rows of one partition; see the port."""
+        client = self._table(table)
+        limits.check_change(replaced, deleted)
+        mark = _new_mark()
+        operations: list[Any] = [
+            ("update", _entity(row, mark), {"mode": UpdateMode.REPLACE} | _only_at(row)) for row in replaced
+        ]
+        operations += [("delete", {"PartitionKey": row.partition, "RowKey": row.key}, _only_at(row)) for row in deleted]
+        with translated(SERVICE):
+            try:
+                await client.submit_transaction(operations)
+            except HttpResponseError as error:
+                if code_of(error) in STALE_CODES:
+                    raise StaleError("a row was changed or deleted since it was read") from error
+                raise
 
     async def delete(self, table: str, partition: str, key: str, *, etag: str | None = None) -> bool:
         """Delete the row; see the port."""
@@ -263,6 +288,10 @@ async def _read(client: TableClient, partition: str, key: str, **options: Any) -
         return await client.get_entity(partition, key, **options)
     except ResourceNotFoundError:
         return None
+
+
+def _only_at(row: Row) -> dict[str, Any]:
+    return {"etag": row.etag, "match_condition": MatchConditions.IfNotModified}
 
 
 def _new_mark() -> str:

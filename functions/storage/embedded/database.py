@@ -85,6 +85,7 @@ class Database:
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         file = Path(path)
+        self.file = file
         if sqlite3.sqlite_version_info < OLDEST_SQLITE:
             raise StorageError(f"SQLite {sqlite3.sqlite_version} is too old, 3.35 is needed")
         with contextlib.ExitStack() as opened:

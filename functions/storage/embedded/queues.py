@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from functions.storage import limits
-from functions.storage.ports import QueueItem, StaleError
+from functions.storage.ports import Place, QueueItem, StaleError
 
 if TYPE_CHECKING:
     import sqlite3
@@ -40,6 +40,11 @@ class EmbeddedQueues:
     def __init__(self, database: Database, clock: Callable[[], float]) -> None:
         self._database = database
         self._clock = clock
+
+    @property
+    def place(self) -> Place:
+        """Where the queues lie."""
+        return Place(self._database.file.name)
 
     async def close(self) -> None:
         """Close the file."""

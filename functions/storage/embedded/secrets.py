@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from functions.storage import limits
-from functions.storage.ports import StaleError
+from functions.storage.ports import Place, StaleError
 
 if TYPE_CHECKING:
     from functions.storage.embedded.database import Database
@@ -22,6 +22,11 @@ class EmbeddedSecrets:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+
+    @property
+    def place(self) -> Place:
+        """Where the secrets lie."""
+        return Place(self._database.file.name)
 
     async def close(self) -> None:
         """Close the file."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 import orjson
 
 from functions.storage import limits
-from functions.storage.ports import Row, StaleError, Value
+from functions.storage.ports import Place, Row, StaleError, Value
 
 if TYPE_CHECKING:
     import sqlite3
@@ -30,6 +30,7 @@ _SCAN: Final = (
 _REPLACE: Final = "UPDATE rows SET etag = ?, vals = ? WHERE tbl = ? AND part = ? AND key = ? AND etag = ?"
 _DELETE: Final = "DELETE FROM rows WHERE tbl = ? AND part = ? AND key = ? AND etag = coalesce(?, etag)"
 BEYOND_ALL_KEYS: Final = "\U0010ffff"
+_DELETE_VERSION: Final = "DELETE FROM rows WHERE tbl = ? AND part = ? AND key = ? AND etag = ?"
 _EXISTS: Final = "SELECT 1 FROM rows WHERE tbl = ? AND part = ? AND key = ?"
 
 
@@ -38,6 +39,11 @@ class EmbeddedTables:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+
+    @property
+    def place(self) -> Place:
+        """Where the tables lie."""
+        return Place(self._database.file.name)
 
     async def close(self) -> None:
         """Close the file."""
@@ -98,6 +104,22 @@ class EmbeddedTables:
         if not await self._database.write(lambda connection: connection.execute(_REPLACE, record).rowcount):
             raise StaleError("the row was changed or deleted since it was read")
         return replace(row, etag=etag)
+
+    async def change(self, table: str, *, replaced: Sequence[Row] = (), deleted: Sequence[Row] = ()) -> None:
+        """Replace and delete rows of one partition; see the port."""
+        table = limits.table_name(table)
+        limits.check_change(replaced, deleted)
+        jobs: list[tuple[str, tuple[Any, ...]]] = [
+            (_REPLACE, (_new_etag(), _pack(row.values), table, row.partition, row.key, row.etag)) for row in replaced
+        ]
+        jobs += [(_DELETE_VERSION, (table, row.partition, row.key, row.etag)) for row in deleted]
+
+        def work(connection: sqlite3.Connection) -> None:
+            for statement, parameters in jobs:
+                if not connection.execute(statement, parameters).rowcount:
+                    raise StaleError("a row was changed or deleted since it was read")
+
+        await self._database.write(work)
 
     async def delete(self, table: str, partition: str, key: str, *, etag: str | None = None) -> bool:
         """Delete the row; see the port."""
