@@ -15,6 +15,7 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 FIRST_PARTY = ("function_app", "functions", "sandbox", "devhost", "bench", "tests", "dev")
 CONTRACTS = ("functions.storage.ports", "functions.vendors.contract")
+SHARED_BY_VENDORS = tuple(f"functions.vendors.{name}" for name in ("contract", "exchange", "proofs", "reading"))
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,7 @@ ROOMS = (
     Room(r"functions\.gateway", may=CONTRACTS, own=("{room}",), never=("azure", "aiohttp")),
     Room(r"functions\.vendors\.contract", own=("{room}",)),
     Room(r"functions\.vendors\.registry", may=("functions.vendors",)),
-    Room(r"functions\.vendors\.\w+", may=("functions.vendors.contract", "functions.vendors.proofs"), own=("{room}",)),
+    Room(r"functions\.vendors\.\w+", may=SHARED_BY_VENDORS, own=("{room}",)),
     Room(r"functions\.storage\.(ports|limits)", may=("functions.storage.ports",), own=("{room}",)),
     Room(r"functions\.storage\.\w+", may=("functions.storage.ports", "functions.storage.limits"), own=("{room}",)),
     Room(r"functions\.settings"),

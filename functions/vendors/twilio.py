@@ -14,10 +14,9 @@ import hmac
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
+from http import HTTPStatus
 from typing import Any
 from urllib.parse import parse_qsl
-
-import orjson
 
 from functions.vendors.contract import (
     Accepted,
@@ -48,8 +47,9 @@ from functions.vendors.contract import (
     Unknown,
     Vendor,
     Wiring,
-    retry_after,
 )
+from functions.vendors.exchange import HttpAnswer, basic, exchange, fields_of_success, shortened, why
+from functions.vendors.reading import object_of
 
 DESCRIPTION = Description(
     name="twilio",
@@ -221,9 +221,6 @@ signed.
 """
 CLOCK_SKEW = timedelta(seconds=60)
 _PAGE_SIZE = 100
-_DETAIL_LENGTH = 300
-_OK, _CREATED = 200, 201
-_CLIENT_ERROR, _SERVER_ERROR = 400, 500
 _FORM = "application/x-www-form-urlencoded"
 
 
@@ -290,7 +287,7 @@ class Twilio(Vendor):
                     recipient=str(fields.get("To") or ""),
                     code=code,
                     status=status,
-                    detail=str(fields.get("ErrorMessage") or "")[:_DETAIL_LENGTH],
+                    detail=shortened(str(fields.get("ErrorMessage") or "")),
                     raw=fields,
                 ),
             )
@@ -306,16 +303,16 @@ class Twilio(Vendor):
             form["ValidityPeriod"] = str(call.validity)
         if call.report_url:
             form["StatusCallback"] = f"{call.report_url}?message={message.id}{REPORT_RETRIES}"
-        return {message.id: _outcome(await _request(account, http, "POST", "/Messages.json", data=form))}
+        return {message.id: _outcome(await _request(account, http, "POST", "/Messages.json", form=form))}
 
     async def check(self, account: Account, http: Http) -> Check:
         """Read the account's own record."""
         answer = await _request(account, http, "GET", ".json")
-        if not isinstance(answer, _Answer):
-            return Check(ok=False, detail=answer.why if isinstance(answer, Unknown) else answer.detail)
-        if answer.status != _OK:
-            return Check(ok=False, detail=f"Twilio answered {answer.status}: {_message(answer.body)}")
-        state = str(answer.body.get("status") or "")
+        if not isinstance(answer, HttpAnswer):
+            return Check(ok=False, detail=why(answer))
+        if answer.status != HTTPStatus.OK:
+            return Check(ok=False, detail=f"Twilio answered {answer.status}: {_message(answer.fields)}")
+        state = str(answer.fields.get("status") or "")
         return Check(ok=state == "active", detail=f"The account is {state or 'of unknown state'}.")
 
     async def lookup(
@@ -326,11 +323,9 @@ class Twilio(Vendor):
 
     async def report_of(self, account: Account, message: str, vendor_id: str, http: Http) -> DeliveryReport | None:
         """Read the message's own record."""
-        answer = await _request(account, http, "GET", f"/Messages/{vendor_id}.json")
-        if not isinstance(answer, _Answer) or answer.status != _OK or answer.body.get("sid") != vendor_id:
-            return None
-        status, code = str(answer.body.get("status") or ""), str(answer.body.get("error_code") or "")
-        if not status:
+        record = fields_of_success(await _request(account, http, "GET", f"/Messages/{vendor_id}.json"))
+        status, code = str(record.get("status") or ""), str(record.get("error_code") or "")
+        if record.get("sid") != vendor_id or not status:
             return None
         state, reason = _state(status, code)
         return DeliveryReport(
@@ -338,11 +333,11 @@ class Twilio(Vendor):
             reason=reason,
             vendor_id=vendor_id,
             message=message,
-            recipient=str(answer.body.get("to") or ""),
+            recipient=str(record.get("to") or ""),
             code=code,
             status=status,
-            detail=str(answer.body.get("error_message") or "")[:_DETAIL_LENGTH],
-            raw=answer.body,
+            detail=shortened(str(record.get("error_message") or "")),
+            raw=record,
         )
 
     def set_up(self, wiring: Wiring) -> tuple[SetupStep, ...]:
@@ -363,77 +358,50 @@ class Twilio(Vendor):
         )
 
 
-class _Answer:
-    """An HTTP answer of Twilio's with its JSON body, or an empty one where it was not JSON."""
-
-    def __init__(self, status: int, text: str, headers: Any) -> None:
-        self.status = status
-        self.headers = headers or {}
-        try:
-            body = orjson.loads(text)
-        except ValueError:
-            body = None
-        self.readable = isinstance(body, dict)
-        self.body: dict[str, Any] = body if isinstance(body, dict) else {}
-
-
 async def _request(
     account: Account,
     http: Http,
     method: str,
     resource: str,
     *,
-    data: dict[str, str] | None = None,
-    params: dict[str, str] | None = None,
-) -> _Answer | Refused | Unknown:
-    import aiohttp  # noqa: PLC0415 - slow to import
-
+    form: Mapping[str, str] | None = None,
+    params: Mapping[str, str] | None = None,
+) -> HttpAnswer | Refused | Unknown:
     sid = account.settings["accountSid"]
     base = account.settings.get("baseUrl", BASE_URL).rstrip("/")
     url = f"{base}/2010-04-01/Accounts/{sid}{resource}"
-    credentials = base64.b64encode(f"{sid}:{account.settings['authToken']}".encode()).decode()
-    headers = {"Authorization": f"Basic {credentials}", "Accept": "application/json"}
-    try:
-        async with http.session.request(
-            method, url, data=data, params=params, headers=headers, allow_redirects=False
-        ) as response:
-            return _Answer(response.status, await response.text(errors="replace"), response.headers)
-    except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError, aiohttp.InvalidURL) as error:
-        return Refused(Reason.TEMPORARY, Retry.LATER, detail=f"No connection: {type(error).__name__}.")
-    except TimeoutError:
-        return Unknown(f"No answer within {http.timeout:g} s.")
-    except (aiohttp.ClientError, OSError) as error:
-        return Unknown(f"The connection was lost: {type(error).__name__}.")
+    headers = {"Authorization": basic(sid, account.settings["authToken"]), "Accept": "application/json"}
+    return await exchange(http, method, url, headers=headers, params=params, form=form)
 
 
-def _outcome(answer: _Answer | Refused | Unknown) -> Outcome:
-    if not isinstance(answer, _Answer):
+def _outcome(answer: HttpAnswer | Refused | Unknown) -> Outcome:
+    if not isinstance(answer, HttpAnswer):
         return answer
-    body, status = answer.body, answer.status
+    body, status = answer.fields, answer.status
     code = str(body.get("code") or "")
-    if status < _CLIENT_ERROR:
-        sid = str(body.get("sid") or "")
-        return Accepted(sid) if status == _CREATED and sid else Unknown(f"Twilio answered {status} without a sid.")
-    if status >= _SERVER_ERROR:
+    if answer.is_server_error:
         return Unknown(f"Twilio answered {status}: {_message(body)}", code or str(status))
+    if not answer.is_client_error:
+        sid = str(body.get("sid") or "")
+        created = status == HTTPStatus.CREATED and sid
+        return Accepted(sid) if created else Unknown(f"Twilio answered {status} without a sid.")
     reason, retry = REFUSAL_CODES.get(code) or REFUSAL_STATUSES.get(status) or (Reason.OTHER, Retry.NEVER)
-    after = retry_after(answer.headers.get("Retry-After"), datetime.now(UTC)) if retry is Retry.LATER else None
-    return Refused(reason, retry, after, code or str(status), _message(body))
+    return answer.refusal(reason, retry, code, _message(body))
 
 
 def _message(body: Mapping[str, Any]) -> str:
     """Return the error's words; Twilio has two shapes of error bodies."""
-    return str(body.get("message") or body.get("detail") or body.get("title") or "")[:_DETAIL_LENGTH]
+    return shortened(str(body.get("message") or body.get("detail") or body.get("title") or ""))
 
 
 async def _find(account: Account, call: SendCall, message: Outgoing, known: frozenset[str], http: Http) -> Outcome:
     answer = await _request(
         account, http, "GET", "/Messages.json", params={"To": message.to, "PageSize": str(_PAGE_SIZE)}
     )
-    if not isinstance(answer, _Answer) or answer.status != _OK or not isinstance(answer.body.get("messages"), list):
+    page = fields_of_success(answer).get("messages")
+    if not isinstance(page, list):
         return Unknown("Twilio's message list could not be read.")
     since = call.first_attempt - CLOCK_SKEW
-    page = answer.body["messages"]
     reaches_back = len(page) < _PAGE_SIZE
     doubtful = False
     for item in page:
@@ -498,13 +466,7 @@ def _form(callback: Callback) -> list[tuple[str, str]]:
 def _fields(callback: Callback) -> dict[str, Any]:
     if _is_form(callback):
         return dict(_form(callback))
-    try:
-        body = orjson.loads(callback.body)
-    except ValueError as error:
-        raise MalformedError("The body is neither a form nor JSON.") from error
-    if not isinstance(body, dict):
-        raise MalformedError("The JSON body is not an object.")
-    return body
+    return object_of(callback.body)
 
 
 def _time(value: Any) -> datetime | None:
