@@ -39,6 +39,8 @@ log = logging.getLogger("sms.app")
 
 DISPATCH_QUEUE = "sms-dispatch"
 POISON_QUEUE = f"{DISPATCH_QUEUE}-poison"
+_HOST_MARKS = ("FUNCTIONS_WORKER_RUNTIME", "WEBSITE_SITE_NAME")
+"""Set where a Functions host runs the app, by Core Tools and on Azure."""
 _CHATTY = ("azure.core.pipeline.policies.http_logging_policy", "azure.identity")
 """Loggers that write addresses, headers or account names at level INFO."""
 
@@ -191,6 +193,19 @@ def _settings() -> Settings:
     except SettingsError as error:
         log.error("%s", error)  # noqa: TRY400 - the sentence is all there is to say
         raise
+
+
+def check_settings() -> None:
+    """Stop the start of a function app whose settings are wrong; elsewhere than in a Functions host do nothing.
+
+    The host reports what is raised while the app is imported, starts none of its functions and shows no deployment as
+    healthy, so a wrong setting is seen at once and not by the first caller.
+
+    Raises:
+        SettingsError: One is missing, wrong or contradicts another; its one line names it.
+    """
+    if any(name in os.environ for name in _HOST_MARKS):
+        _settings()
 
 
 def open_storage() -> Storage:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -44,6 +45,19 @@ APP_SETTINGS = (
         "SMS_REPORT_WINDOW_HOURS", "72", "How long delivery reports are waited for; what is open then becomes unknown."
     ),
     AppSetting(
+        "SMS_KEEP_MESSAGES_DAYS",
+        "365",
+        "After how many days a message is deleted with all that is known of it, or `forever`. At least twice the "
+        "report window.",
+    ),
+    AppSetting("SMS_KEEP_INBOUND_DAYS", "365", "After how many days a reply is deleted, or `forever`."),
+    AppSetting(
+        "SMS_KEEP_RAW_DAYS",
+        "30",
+        "After how many days what vendors sent word for word is deleted, beside reports and replies and where it was "
+        "set aside, or `forever`. Beside a message or reply it goes with that at the latest.",
+    ),
+    AppSetting(
         "SMS_ALLOW_LOCAL_VENDORS",
         "false",
         "Whether a provider may point at this machine, as the sandbox does, or at a private network. Never `true` on "
@@ -74,13 +88,30 @@ APP_SETTINGS = (
     ),
 )
 _DEFAULTS = {setting.name: setting.default or "" for setting in APP_SETTINGS}
+FOREVER = "forever"
+_MOST_DAYS = 3650
+_DAYS = re.compile(r"[0-9]{1,4}")
+_ACCOUNT = re.compile(r"[a-z0-9]{3,24}")
+_SERVICE_URL = re.compile(r"https?://[A-Za-z0-9.-]+(:[0-9]{1,5})?(/[A-Za-z0-9]+)?/?")
+_VAULT_URL = re.compile(r"https://[A-Za-z0-9.-]+(:[0-9]{1,5})?/?")
 _PUBLIC_URL = re.compile(r"https?://([A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?/*")
+_EXAMPLES = {
+    _ACCOUNT: "contosostorage, without a dot or an address",
+    _SERVICE_URL: "https://contoso.table.core.windows.net",
+    _VAULT_URL: "https://contoso.vault.azure.net",
+}
 _FAMILIES = ("azure", "embedded")
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """The app settings, checked."""
+    """The app settings, checked.
+
+    Args:
+        keep_messages: How long messages are kept; ``None`` for ever, as for the two below.
+        keep_inbound: How long replies are kept.
+        keep_raw: How long vendors' raw payloads are kept.
+    """
 
     storage: str
     secrets: str
@@ -89,6 +120,9 @@ class Settings:
     public_url: str
     vendor_timeout: float
     report_window: timedelta
+    keep_messages: timedelta | None
+    keep_inbound: timedelta | None
+    keep_raw: timedelta | None
     allow_local_vendors: bool
     trusted_proxies: int
     connection_string: str
@@ -109,32 +143,70 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
 
     storage = _one_of("SMS_STORAGE", text("SMS_STORAGE"), _FAMILIES)
     secrets = _one_of("SMS_SECRETS", text("SMS_SECRETS") or storage, _FAMILIES)
-    account = text("AzureWebJobsStorage__accountName")
+    account = _shaped("AzureWebJobsStorage__accountName", text("AzureWebJobsStorage__accountName"), _ACCOUNT)
     settings = Settings(
         storage=storage,
         secrets=secrets,
         embedded_path=text("SMS_EMBEDDED_PATH"),
-        key_vault_url=text("SMS_KEY_VAULT_URL"),
+        key_vault_url=_shaped("SMS_KEY_VAULT_URL", text("SMS_KEY_VAULT_URL"), _VAULT_URL),
         public_url=_public_url(text("SMS_PUBLIC_URL")),
         vendor_timeout=_number("SMS_VENDOR_TIMEOUT_SECONDS", text("SMS_VENDOR_TIMEOUT_SECONDS"), 1, 60),
         report_window=timedelta(hours=_number("SMS_REPORT_WINDOW_HOURS", text("SMS_REPORT_WINDOW_HOURS"), 1, 24 * 14)),
+        keep_messages=_days("SMS_KEEP_MESSAGES_DAYS", text("SMS_KEEP_MESSAGES_DAYS")),
+        keep_inbound=_days("SMS_KEEP_INBOUND_DAYS", text("SMS_KEEP_INBOUND_DAYS")),
+        keep_raw=_days("SMS_KEEP_RAW_DAYS", text("SMS_KEEP_RAW_DAYS")),
         allow_local_vendors=_flag("SMS_ALLOW_LOCAL_VENDORS", text("SMS_ALLOW_LOCAL_VENDORS")),
         trusted_proxies=int(_number("SMS_TRUSTED_PROXIES", text("SMS_TRUSTED_PROXIES"), 0, 5)),
-        connection_string=text("AzureWebJobsStorage"),
-        table_url=text("AzureWebJobsStorage__tableServiceUri")
+        connection_string=_connection_string("AzureWebJobsStorage", text("AzureWebJobsStorage")),
+        table_url=_shaped(
+            "AzureWebJobsStorage__tableServiceUri", text("AzureWebJobsStorage__tableServiceUri"), _SERVICE_URL
+        )
         or (f"https://{account}.table.core.windows.net" if account else ""),
-        queue_url=text("AzureWebJobsStorage__queueServiceUri")
+        queue_url=_shaped(
+            "AzureWebJobsStorage__queueServiceUri", text("AzureWebJobsStorage__queueServiceUri"), _SERVICE_URL
+        )
         or (f"https://{account}.queue.core.windows.net" if account else ""),
         client_id=text("AzureWebJobsStorage__clientId"),
     )
+    _check_together(settings)
+    return settings
+
+
+def _check_together(settings: Settings) -> None:
+    """Check that no setting contradicts another.
+
+    Raises:
+        SettingsError: One does.
+    """
+    storage, secrets = settings.storage, settings.secrets
+    by_identity = bool(settings.table_url or settings.queue_url)
     if storage == "azure" and not settings.connection_string and not (settings.table_url and settings.queue_url):
         raise SettingsError(
             "AzureWebJobsStorage is missing: give it, or AzureWebJobsStorage__accountName; "
             "or set SMS_STORAGE=embedded on a single machine."
         )
+    if storage == "azure" and settings.connection_string and by_identity:
+        raise SettingsError(
+            "AzureWebJobsStorage is given beside AzureWebJobsStorage__accountName or an address; leave one of them "
+            "out, the key or the identity."
+        )
     if secrets == "azure" and not settings.key_vault_url:
         raise SettingsError("SMS_KEY_VAULT_URL is missing: give the vault, or set SMS_SECRETS=embedded on a laptop.")
-    return settings
+    if secrets == "embedded" and settings.key_vault_url:
+        raise SettingsError(
+            "SMS_KEY_VAULT_URL is given, but secrets lie in the embedded store: leave it out, or set SMS_SECRETS=azure."
+        )
+    if storage == "azure" and by_identity and secrets == "embedded":
+        raise SettingsError(
+            "SMS_SECRETS is 'embedded' beside a storage account reached by identity: on Azure a file of secrets is "
+            "lost with its instance. Set SMS_SECRETS=azure."
+        )
+    least = 2 * settings.report_window
+    if settings.keep_messages is not None and settings.keep_messages < least:
+        raise SettingsError(
+            f"SMS_KEEP_MESSAGES_DAYS is {settings.keep_messages.days}; it must be at least "
+            f"{math.ceil(least / timedelta(days=1))}, twice SMS_REPORT_WINDOW_HOURS, or open messages would be deleted."
+        )
 
 
 def _one_of(name: str, value: str, allowed: tuple[str, ...]) -> str:
@@ -151,6 +223,38 @@ def _number(name: str, value: str, least: float, most: float) -> float:
     if not least <= number <= most:
         raise SettingsError(f"{name} is {value!r}; it must be a number from {least:g} to {most:g}.")
     return number
+
+
+def _days(name: str, value: str) -> timedelta | None:
+    """Return how long something is kept. 0 is refused, for it could be meant for ever or not at all."""
+    if value.lower() == FOREVER:
+        return None
+    if not (_DAYS.fullmatch(value) and 1 <= int(value) <= _MOST_DAYS):
+        raise SettingsError(
+            f"{name} is {value[:20]!r}; it must be a whole number of days from 1 to {_MOST_DAYS}, or {FOREVER}."
+        )
+    return timedelta(days=int(value))
+
+
+def _shaped(name: str, value: str, shape: re.Pattern[str]) -> str:
+    """Return a value of the right shape, or none at all; a wrong one is not quoted, for it may be a key misplaced."""
+    if value and not shape.fullmatch(value):
+        raise SettingsError(f"{name} is not of the right form; it must look like {_EXAMPLES[shape]}.")
+    return value
+
+
+def _connection_string(name: str, value: str) -> str:
+    """Return a storage account's connection string.
+
+    Source: https://learn.microsoft.com/azure/storage/common/storage-configure-connection-string.
+    """
+    parts = {part.partition("=")[0].strip().lower() for part in value.split(";") if part.strip()}
+    complete = {"accountname", "accountkey"} <= parts or "sharedaccesssignature" in parts
+    if value and not complete and "usedevelopmentstorage" not in parts:
+        raise SettingsError(
+            f"{name} is no connection string; it must have AccountName and AccountKey, as the portal shows it."
+        )
+    return value
 
 
 def _flag(name: str, value: str) -> bool:

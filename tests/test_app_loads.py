@@ -7,6 +7,7 @@ import logging
 import re
 import subprocess
 import sys
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -97,6 +98,7 @@ ON_AZURE = {
     "SMS_KEY_VAULT_URL": "https://contoso.vault.azure.net",
     "AzureWebJobsStorage__accountName": "contoso",
 }
+BY_KEY = "DefaultEndpointsProtocol=https;AccountName=contoso;AccountKey=Y2FuYXJ5;EndpointSuffix=core.windows.net"
 WRONG = {
     "nothing at all": ({}, "SMS_PUBLIC_URL"),
     "no public address": (GOOD | {"SMS_PUBLIC_URL": " "}, "SMS_PUBLIC_URL"),
@@ -123,6 +125,36 @@ WRONG = {
     "no timeout": (GOOD | {"SMS_VENDOR_TIMEOUT_SECONDS": "0"}, "SMS_VENDOR_TIMEOUT_SECONDS"),
     "timeout over the lease": (GOOD | {"SMS_VENDOR_TIMEOUT_SECONDS": "61"}, "SMS_VENDOR_TIMEOUT_SECONDS"),
     "endless window": (GOOD | {"SMS_REPORT_WINDOW_HOURS": "10000"}, "SMS_REPORT_WINDOW_HOURS"),
+    "messages kept for no days": (GOOD | {"SMS_KEEP_MESSAGES_DAYS": "0"}, "SMS_KEEP_MESSAGES_DAYS"),
+    "messages kept for half a day": (GOOD | {"SMS_KEEP_MESSAGES_DAYS": "0.5"}, "SMS_KEEP_MESSAGES_DAYS"),
+    "messages kept for centuries": (GOOD | {"SMS_KEEP_MESSAGES_DAYS": "99999"}, "SMS_KEEP_MESSAGES_DAYS"),
+    "messages kept for less than their reports": (GOOD | {"SMS_KEEP_MESSAGES_DAYS": "5"}, "SMS_KEEP_MESSAGES_DAYS"),
+    "replies kept for ever and a day": (GOOD | {"SMS_KEEP_INBOUND_DAYS": "always"}, "SMS_KEEP_INBOUND_DAYS"),
+    "raw payloads kept for minus one": (GOOD | {"SMS_KEEP_RAW_DAYS": "-1"}, "SMS_KEEP_RAW_DAYS"),
+    "raw payloads kept for other digits": (GOOD | {"SMS_KEEP_RAW_DAYS": "\u0663\u0660"}, "SMS_KEEP_RAW_DAYS"),
+    "a key that is no connection string": (
+        ON_AZURE | {"AzureWebJobsStorage__accountName": "", "AzureWebJobsStorage": "canary=="},
+        "AzureWebJobsStorage",
+    ),
+    "both key and identity": (ON_AZURE | {"AzureWebJobsStorage": BY_KEY}, "AzureWebJobsStorage"),
+    "account as an address": (
+        ON_AZURE | {"AzureWebJobsStorage__accountName": "contoso.table.core.windows.net"},
+        "AzureWebJobsStorage__accountName",
+    ),
+    "table address without scheme": (
+        ON_AZURE | {"AzureWebJobsStorage__tableServiceUri": "t.example.com"},
+        "AzureWebJobsStorage__tableServiceUri",
+    ),
+    "queue address with a signature": (
+        ON_AZURE | {"AzureWebJobsStorage__queueServiceUri": "https://q.example.com?sig=canary"},
+        "AzureWebJobsStorage__queueServiceUri",
+    ),
+    "vault by name": (ON_AZURE | {"SMS_KEY_VAULT_URL": "contoso"}, "SMS_KEY_VAULT_URL"),
+    "vault beside a file of secrets": (
+        GOOD | {"SMS_KEY_VAULT_URL": "https://contoso.vault.azure.net"},
+        "SMS_KEY_VAULT_URL",
+    ),
+    "file of secrets on Azure": (ON_AZURE | {"SMS_SECRETS": "embedded", "SMS_KEY_VAULT_URL": ""}, "SMS_SECRETS"),
     "neither true nor false": (GOOD | {"SMS_ALLOW_LOCAL_VENDORS": "yes"}, "SMS_ALLOW_LOCAL_VENDORS"),
 }
 
@@ -138,6 +170,31 @@ def test_wrong_settings_are_named(why):
     assert text.endswith(".")
     assert "\n" not in text
     assert len(text) < 200
+    assert "canary" not in text
+    assert "Y2FuYXJ5" not in text
+
+
+@pytest.mark.parametrize(
+    ("value", "days"), [("1", 1), ("30", 30), ("3650", 3650), ("forever", None), ("Forever", None), ("", 30)]
+)
+def test_how_long_something_is_kept(value, days):
+    """A number of days, or the word forever; nothing means the default."""
+    kept = read_settings(GOOD | {"SMS_KEEP_RAW_DAYS": value}).keep_raw
+    assert kept == (None if days is None else timedelta(days=days))
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        BY_KEY,
+        "UseDevelopmentStorage=true",
+        "TableEndpoint=https://a.example.com;QueueEndpoint=https://b.example.com;SharedAccessSignature=sv=1&sig=x",
+    ],
+)
+def test_connection_strings_that_are_taken(key):
+    """A storage account may be named by key, by signature, or as the emulator."""
+    without = ON_AZURE | {"AzureWebJobsStorage__accountName": "", "AzureWebJobsStorage": key}
+    assert read_settings(without).connection_string == key
 
 
 @pytest.mark.parametrize("environment", [GOOD, ON_AZURE])
@@ -162,6 +219,18 @@ def test_every_setting_is_explained_and_no_other_is_read():
         if re.search(r"os\.environ|getenv", file.read_text(encoding="utf-8"))
     ]
     assert environment_readers == ["app.py"]
+
+
+@pytest.mark.parametrize("mark", ["FUNCTIONS_WORKER_RUNTIME", "WEBSITE_SITE_NAME"])
+def test_a_host_cannot_start_an_app_that_is_configured_wrongly(mark):
+    """In a Functions host the import fails with one line that names the setting; with good settings it does not."""
+    command = [sys.executable, "-B", "-c", "import function_app"]
+    told = {mark: "python"} | GOOD | {"SMS_KEEP_RAW_DAYS": "0"}
+    done = subprocess.run(command, cwd=ROOT, env=told, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode != 0
+    last = done.stderr.strip().splitlines()[-1]
+    assert last.startswith("functions.settings.SettingsError: SMS_KEEP_RAW_DAYS is '0'; it must be")
+    assert imported(environment={mark: "python"} | GOOD)["threads"] == 1
 
 
 async def test_an_app_that_is_configured_wrongly(storage, monkeypatch, caplog, documented):

@@ -68,6 +68,15 @@ def test_loads(report):
     assert report["loaded"]
 
 
+def test_a_wrong_setting_stops_the_start(ask_worker):
+    """With a setting missing the worker refuses the app, and the last line of its reason names the setting."""
+    (refused,) = ask_worker(FOLDER, environment={"FUNCTIONS_WORKER_RUNTIME": "python", "SMS_STORAGE": "embedded"})
+
+    assert not refused["loaded"]
+    assert "SMS_PUBLIC_URL is missing" in refused["error"]
+    assert not refused["functions"]
+
+
 async def test_all_functions_are_indexed(report):
     """The worker indexes every function that the app defines, with the same trigger, and no other."""
     defined = load_functions(await find_app(FOLDER))
