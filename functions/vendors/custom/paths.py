@@ -12,8 +12,8 @@ from xml.etree.ElementTree import Element
 import orjson
 from defusedxml.ElementTree import ParseError, fromstring
 
-BODY = "body"
-"""The path that stands for the whole body as text, whatever its format."""
+BODY = "body:"
+"""The path that stands for the whole body as text, whatever its format; without the colon it is a member's name."""
 QUERY, HEADER, ROOT = "query", "header", "root"
 _SYNTAX = re.compile(r"(?:[^.\[\]]+|\[\d{1,3}\])(?:\.[^.\[\]]+|\[\d{1,3}\])*")
 _STEP = re.compile(r"\[(\d{1,3})\]|([^.\[\]]+)")
@@ -76,7 +76,7 @@ class Document:
         """Return the text at a path, or an empty one.
 
         Args:
-            path: Into the item; ``body``, or behind ``query:``, ``header:`` or ``root:`` into what is around it.
+            path: Into the item; ``body:``, or behind ``query:``, ``header:`` or ``root:`` into what is around it.
             item: Where the path begins; the root if left out.
         """
         if path == BODY:
@@ -100,6 +100,8 @@ def check(path: str) -> str:
         ValueError: It cannot.
     """
     source, colon, name = path.partition(":")
+    if path == BODY:
+        return path
     if colon and source in {QUERY, HEADER}:
         if not name:
             raise ValueError(f"Say which one after {source}:.")
