@@ -59,21 +59,22 @@ async def every_message(ready: Ready) -> list[dict]:
         cursor = f"&cursor={page['next']}"
 
 
-async def settled(ready: Ready, seconds: float, *, blind: bool) -> list[dict]:
+async def settled(ready: Ready, seconds: float, *, provider: str, blind: bool) -> list[dict]:
     """Wait until no message is on its way and the sandbox has told everything.
 
     Args:
         ready: The gateway and the sandbox.
         seconds: How long to wait.
+        provider: Whose messages.
         blind: Whether a message may stay unknown, since its vendor offers no way to find out.
     """
     deadline = asyncio.get_running_loop().time() + seconds
     ended = {*FINAL, "unknown"} if blind else FINAL
     while True:
-        messages = await every_message(ready)
+        messages = [message for message in await every_message(ready) if message["provider"] == provider]
         if all(message["status"] in ended for message in messages):
             await ready.sandbox.idle()
-            return await every_message(ready)
+            return [message for message in await every_message(ready) if message["provider"] == provider]
         states = Counter(message["status"] for message in messages)
         assert asyncio.get_running_loop().time() < deadline, f"not settled in {seconds} s: {states}"
         await asyncio.sleep(0.3)
@@ -116,7 +117,7 @@ async def test_a_thousand_messages_with_faults_agree_with_the_ledger(start_gatew
 
     answer = await ready.call("POST", "/messages", {"from": made.sender, "messages": wanted})
     assert answer.body["accepted"] == MESSAGES, answer.body
-    log = await settled(ready, 60, blind=is_blind(vendor))
+    log = await settled(ready, 60, provider=made.id, blind=is_blind(vendor))
 
     sent = await ledger(ready, vendor)
     counted, asked = (
