@@ -21,6 +21,7 @@ from functions.gateway.dispatch import Dispatcher
 from functions.gateway.inbound import Inbound
 from functions.gateway.index import BatchIndex
 from functions.gateway.messagelog import MessageLog
+from functions.gateway.pacing import Pacer
 from functions.gateway.reconcile import Reconciler
 from functions.gateway.reports import Reports
 from functions.gateway.sweep import Sweeper
@@ -95,7 +96,7 @@ def build(
     inbound = Inbound(tables, directory, opt_outs, clock, ids)
     closer = Closer(tables, index, messages, opt_outs)
     commit = GroupCommit(tables)
-    vendor_ids = VendorIds(tables, commit)
+    vendor_ids, pacer = VendorIds(tables, commit), Pacer(clock)
     reports = Reports(tables, commit, vendor_ids, opt_outs, closer, clock, timing)
     return Application(
         settings=settings,
@@ -111,6 +112,7 @@ def build(
             opt_outs,
             messages,
             vendor_ids,
+            pacer,
             http,
             clock,
             queue=DISPATCH_QUEUE,
@@ -126,7 +128,7 @@ def build(
             index,
             messages,
             closer,
-            Reconciler(directory, reports, http),
+            Reconciler(directory, reports, http, pacer, clock),
             known,
             clock,
             queue=DISPATCH_QUEUE,

@@ -78,6 +78,7 @@ class Dispatcher:
         opt_outs: OptOuts,
         messages: MessageLog,
         vendor_ids: VendorIds,
+        pacer: Pacer,
         http: Http,
         clock: Clock,
         *,
@@ -91,7 +92,7 @@ class Dispatcher:
         self._opt_outs = opt_outs
         self._messages = messages
         self._vendor_ids = vendor_ids
-        self._pacer = Pacer(clock)
+        self._pacer = pacer
         self._http = http
         self._clock = clock
         self._queue = queue

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from datetime import timedelta
 
-from functions.gateway.clock import message_id
+from functions.gateway.clock import Clock, message_id
 from functions.gateway.directory import Directory
 from functions.gateway.facts import Facts
+from functions.gateway.pacing import Pacer
 from functions.gateway.problems import ProblemError
 from functions.gateway.reports import Reports
 from functions.gateway.states import FINAL
@@ -16,14 +18,19 @@ from functions.vendors.contract import DeliveryReport, Http, Vendor
 
 log = logging.getLogger("sms.reconcile")
 
+_PATIENCE = timedelta(minutes=1)
+"""How long a question waits for the account's rate; sends have the same turns, and the next sweep asks again."""
+
 
 class Reconciler:
     """Asks for the state of messages that the vendor took and never reported as final."""
 
-    def __init__(self, directory: Directory, reports: Reports, http: Http) -> None:
+    def __init__(self, directory: Directory, reports: Reports, http: Http, pacer: Pacer, clock: Clock) -> None:
         self._directory = directory
         self._reports = reports
         self._http = http
+        self._pacer = pacer
+        self._clock = clock
 
     async def reconcile(self, facts: Facts) -> None:
         """Ask for all messages of a batch that are still open, and keep the answers like reports."""
@@ -49,6 +56,9 @@ class Reconciler:
         except ProblemError:
             return None
         for account in await self._directory.accounts(provider):
+            rate = vendor.calls_per_second(account.settings)
+            if rate and not await self._pacer.turn(provider.id, rate, self._clock() + _PATIENCE):
+                return None
             try:
                 report = await vendor.report_of(account, message_id(facts.batch.id, place), vendor_id, self._http)
             except Exception as error:  # noqa: BLE001 - an adapter's fault must not stop the sweep
