@@ -1,6 +1,7 @@
-"""Event Grid events of Azure Communication Services: one function for each of the two subscriptions.
+"""Event Grid events of Azure Communication Services: a function for each of the two subscriptions, and one for a queue.
 
-Either function takes either event, so a subscription that was set to the wrong one loses nothing.
+Each function takes either event, so a subscription that was set to the wrong one loses nothing. Subscriptions may also
+deliver into the queue, which is there before the code is and keeps events for as long as the app is away.
 """
 
 from __future__ import annotations
@@ -8,10 +9,11 @@ from __future__ import annotations
 from typing import Any
 
 import azure.functions as func
+import orjson
 
 from functions.app import application
 from functions.triggers.failures import carry_out
-from functions.triggers.names import INBOUND_EVENTS, REPORT_EVENTS
+from functions.triggers.names import EVENTS_QUEUE, INBOUND_EVENTS, QUEUED_EVENTS, REPORT_EVENTS
 from functions.vendors.contract import Event
 
 blueprint = func.Blueprint()
@@ -31,13 +33,45 @@ async def received(event: func.EventGridEvent) -> None:
     await carry_out(INBOUND_EVENTS, lambda: _take(event))
 
 
+@blueprint.function_name(QUEUED_EVENTS)
+@blueprint.queue_trigger(arg_name="msg", queue_name=EVENTS_QUEUE, connection="AzureWebJobsStorage")
+async def event_queued(msg: func.QueueMessage) -> None:
+    """Take an event that Event Grid has put into the queue."""
+    await carry_out(QUEUED_EVENTS, lambda: _take_queued(msg.get_body()))
+
+
 async def _take(event: Any) -> None:
     """Take an event in either schema: the payload decides which class comes, whatever the annotation says."""
-    data = event.get_json()
+    await _keep(
+        event.id,
+        getattr(event, "event_type", None) or getattr(event, "type", None),
+        getattr(event, "topic", None) or getattr(event, "source", None),
+        event.get_json(),
+    )
+
+
+async def _take_queued(body: bytes) -> None:
+    """Take an event in either schema from the text of a queue message, which holds one.
+
+    Source: https://learn.microsoft.com/azure/event-grid/handler-storage-queues.
+
+    Raises:
+        ValueError: It is no JSON object, so Event Grid cannot have put it there; it ends in the poison queue.
+    """
+    event = orjson.loads(body)
+    if not isinstance(event, dict):
+        raise ValueError("an event is a JSON object")  # noqa: TRY004 - what it says is wrong, not its Python type
+    await _keep(
+        event.get("id"), event.get("eventType") or event.get("type"), event.get("topic") or event.get("source"),
+        event.get("data"),
+    )  # fmt: skip
+
+
+async def _keep(identity: object, kind: object, source: object, data: object) -> None:
     read = Event(
-        id=str(event.id or ""),
-        type=str(getattr(event, "event_type", None) or getattr(event, "type", None) or ""),
-        source=str(getattr(event, "topic", None) or getattr(event, "source", None) or ""),
+        id=str(identity or ""),
+        type=str(kind or ""),
+        source=str(source or ""),
         data=data if isinstance(data, dict) else {},
     )
     await application().callbacks.take_event(read)

@@ -10,6 +10,7 @@ import functions
 from functions.app import DISPATCH_QUEUE, POISON_QUEUE
 from functions.gateway.models import Shape
 from functions.triggers.api import OPERATIONS, Call, Reply, operation
+from functions.triggers.names import EVENTS_POISON_QUEUE
 from functions.triggers.openapi import document, page
 
 blueprint = func.Blueprint()
@@ -22,7 +23,7 @@ class Health(Shape):
     version: str
     queued: int = Field(description="About how many batches wait to be dispatched.")
     poisoned: int = Field(
-        description="Batches whose dispatch failed again and again; they are kept in the poison queue."
+        description="Batches and events that failed again and again; they are kept in the poison queues."
     )
 
 
@@ -30,8 +31,8 @@ class Health(Shape):
 async def get_health(call: Call) -> Reply:
     """Tell whether the gateway reaches its store, and how much waits; 503 when it does not."""
     queues = call.app.storage.queues
-    queued, poisoned = await queues.length(DISPATCH_QUEUE), await queues.length(POISON_QUEUE)
-    return Reply(Health(status="ok", version=functions.__version__, queued=queued, poisoned=poisoned))
+    queued, *poison = [await queues.length(name) for name in (DISPATCH_QUEUE, POISON_QUEUE, EVENTS_POISON_QUEUE)]
+    return Reply(Health(status="ok", version=functions.__version__, queued=queued, poisoned=sum(poison)))
 
 
 @operation(
