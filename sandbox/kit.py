@@ -67,7 +67,7 @@ class Kit:
         sender_type: What kind of sender fits.
         sender: An address of that kind.
         account: What makes the account.
-        settings: What the customer enters at the gateway, given the sandbox's address.
+        settings: What the customer enters at the gateway, given the sandbox's address: texts, or JSON objects.
         wiring: What the customer sets at the vendor so that reports and replies come back.
         people: The phone numbers of this vendor's people, without their last four digits; the last seven decide what
             becomes of a message (``sandbox.outcomes``).
@@ -77,7 +77,7 @@ class Kit:
     sender_type: str
     sender: str
     account: Callable[[Customer], Sequence[ControlCall]]
-    settings: Callable[[Customer, str], Mapping[str, str]]
+    settings: Callable[[Customer, str], Mapping[str, Any]]
     wiring: Callable[[Customer, Addresses], Sequence[ControlCall]]
     people: str = "+1425555"
 

@@ -97,6 +97,7 @@ class Kit(ABC):
             empty for vendors that prove a callback by a token, a password or a secret header.
         content_type: What the vendor's callbacks come as.
         has_words: Whether its reports say a status in a word, beside the code.
+        has_codes: Whether its reports have a code, beside the word.
     """
 
     name: ClassVar[str]
@@ -110,11 +111,20 @@ class Kit(ABC):
     signs: ClassVar[frozenset[str]] = frozenset()
     content_type: ClassVar[str] = "application/x-www-form-urlencoded"
     has_words: ClassVar[bool] = True
+    has_codes: ClassVar[bool] = True
 
     @property
     def vendor(self) -> Vendor:
         """The adapter."""
         return vendors()[self.name]
+
+    def tables(self) -> Mapping[str, Mapping[Any, Any]]:
+        """Return what says which of our words the vendor's stand for; names of those for reports begin with REPORT.
+
+        They stand in the adapter's module, unless a provider's settings have them.
+        """
+        module = import_module(type(self.vendor).__module__)
+        return {name: value for name, value in vars(module).items() if name.isupper() and isinstance(value, dict)}
 
     @abstractmethod
     def settings(self, base_url: str) -> dict[str, str]:

@@ -3,3 +3,5 @@
 from functions.vendors.custom.adapter import Custom
 
 __all__ = ["Custom"]
+
+vendor = Custom()
