@@ -22,6 +22,7 @@ from functions.gateway.inbound import Inbound
 from functions.gateway.index import BatchIndex
 from functions.gateway.messagelog import MessageLog
 from functions.gateway.pacing import Pacer
+from functions.gateway.readiness import Readiness
 from functions.gateway.reconcile import Reconciler
 from functions.gateway.reports import Reports
 from functions.gateway.sweep import Sweeper
@@ -62,6 +63,7 @@ class Application:
     inbound: Inbound
     opt_outs: OptOuts
     sweeper: Sweeper
+    readiness: Readiness
     clock: Clock
 
     async def close(self) -> None:
@@ -135,6 +137,7 @@ def build(
             report_window=settings.report_window,
             timing=timing,
         ),
+        readiness=Readiness(storage, clock),
         clock=clock,
     )
 

@@ -44,6 +44,11 @@ _PROBLEM: dict[str, Any] = {
             },
         },
         "inFlight": {"type": "integer", "description": "How many messages keep a provider from being deleted."},
+        "dependencies": {
+            "type": "array",
+            "description": "What was found of each store, when one of them cannot be used.",
+            "items": {"$ref": _REF.format(model="Dependency")},
+        },
         "messages": {
             "type": "array",
             "description": "What became of each message of a call of which none can be sent.",

@@ -24,6 +24,7 @@ REMEDIES: Final = {
     "AuthorizationFailure": _NETWORK,
     "ForbiddenByFirewall": _NETWORK,
     "ForbiddenByConnection": _NETWORK,
+    "ForbiddenByPolicy": "The vault has access policies: let the app's identity get, set and delete secrets.",
     "AuthenticationFailed": _KEY,
     "KeyBasedAuthenticationNotPermitted": "It takes identities alone: set AzureWebJobsStorage__accountName and no key.",
     "AccountIsDisabled": "The account is disabled: enable it.",
