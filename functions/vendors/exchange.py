@@ -20,6 +20,7 @@ from functions.vendors.contract import Http, Reason, Refused, Retry, Unknown, re
 
 if TYPE_CHECKING:
     import aiohttp
+    from aiohttp import ClientHandlerType, ClientMiddlewareType
     from yarl import URL
 
 LONGEST_ANSWER = 4 * 1024 * 1024
@@ -99,15 +100,14 @@ async def exchange(
     seconds: float | None = None,
     longest: int = LONGEST_ANSWER,
 ) -> HttpAnswer | Refused | Unknown:
-    """Make one request, follow no redirect, and read no more of the answer than one can have.
+    """Make one request, once; follow no redirect, and read no more of the answer than one can have.
 
     A redirect would take the text, signed, to whatever address it names. An answer that is too long is cut, so that
     neither its JSON nor its XML can be read.
 
     Args:
         http: What to talk through.
-        method: The HTTP method. aiohttp repeats a ``GET`` or a ``PUT`` by itself when a kept connection turns out to be
-            closed, never a ``POST``.
+        method: The HTTP method.
         url: The address.
         headers: The headers; the type of a form and of JSON comes by itself, that of bytes does not.
         params: What to add to the query.
@@ -138,6 +138,7 @@ async def exchange(
             timeout=aiohttp.ClientTimeout(total=limit, sock_connect=min(10.0, limit)),
             skip_auto_headers=() if form is not None else ("Content-Type",),
             allow_redirects=False,
+            middlewares=(_once(),),
         ) as response:
             return HttpAnswer(response.status, await _content(response, longest), response.headers)
     # Of aiohttp's errors these alone are raised before there is a connection:
@@ -153,6 +154,26 @@ async def exchange(
 def fields_of_success(answer: HttpAnswer | Refused | Unknown) -> Mapping[str, Any]:
     """Return the JSON object that came with a 200; an empty one where nothing or anything else came."""
     return answer.fields if isinstance(answer, HttpAnswer) and answer.status == HTTPStatus.OK else {}
+
+
+def _once() -> ClientMiddlewareType:
+    """Return what keeps aiohttp from a second try.
+
+    It makes one by itself when a connection is lost on a ``GET`` or a ``PUT``; a vendor that takes texts by these may
+    have taken the first.
+    """
+    import aiohttp  # noqa: PLC0415 - slow to import
+
+    tried = False
+
+    async def attempt(request: aiohttp.ClientRequest, send: ClientHandlerType) -> aiohttp.ClientResponse:
+        nonlocal tried
+        if tried:
+            raise aiohttp.ServerDisconnectedError
+        tried = True
+        return await send(request)
+
+    return attempt
 
 
 def basic(user: str, password: str) -> str:

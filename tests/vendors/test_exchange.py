@@ -229,6 +229,16 @@ async def test_a_lost_connection_is_unknown(http, fault):
     assert why(outcome).startswith("The connection was lost: ")
 
 
+@pytest.mark.parametrize("method", ["GET", "PUT", "POST"])
+async def test_nothing_is_tried_twice(http, method):
+    """Whatever the method, a connection that is lost is not made again: the vendor may have taken what it got."""
+    async with rogue("drops after reading") as server:
+        answer = await exchange(http, method, server.url, headers={}, data=b"x" if method != "GET" else None)
+
+    assert isinstance(answer, Unknown)
+    assert server.connections == 1
+
+
 @pytest.mark.parametrize("fault", ["never answers", "stops inside the answer"])
 async def test_no_answer_in_time_is_unknown(impatient, fault):
     """A vendor that does not answer, or not to the end, is waited for as long as any call may take."""
