@@ -23,7 +23,6 @@ from functions.vendors.contract import (
     Parsed,
     Reason,
     Refused,
-    Retry,
     SendCall,
     SenderRule,
     SenderType,
@@ -39,7 +38,7 @@ from functions.vendors.custom.answers import Answer, check_of, outcome_of, read_
 from functions.vendors.custom.definition import SETTING, Definition, read_definition
 from functions.vendors.custom.faults import faults
 from functions.vendors.custom.fields import origin
-from functions.vendors.custom.paths import Document
+from functions.vendors.custom.paths import UNREADABLE, Document
 from functions.vendors.custom.request import (
     NOT_IN_XML,
     Built,
@@ -50,6 +49,7 @@ from functions.vendors.custom.request import (
 )
 from functions.vendors.custom.signature import check_signature
 from functions.vendors.custom.template import CREDENTIAL_NAME, UnfitError
+from functions.vendors.exchange import HttpAnswer, exchange, why
 from functions.vendors.proofs import (
     CALLBACK_BASIC,
     CALLBACK_HEADER,
@@ -250,7 +250,7 @@ class Custom(Vendor):
         answer = await _ask(http, built, definition)
         if not isinstance(answer, Answer):
             return {message.id: answer}
-        return {message.id: outcome_of(definition, answer, _redactor(credentials, built), self._clock())}
+        return {message.id: outcome_of(definition, answer, _redactor(credentials, built))}
 
     async def check(self, account: Account, http: Http) -> contract.Check:
         """Make the request that the definition has for this."""
@@ -264,7 +264,7 @@ class Custom(Vendor):
             return contract.Check(ok=False, detail=str(error))
         answer = await _ask(http, built, definition)
         if not isinstance(answer, Answer):
-            return contract.Check(ok=False, detail=answer.why if isinstance(answer, Unknown) else answer.detail)
+            return contract.Check(ok=False, detail=why(answer))
         return check_of(definition, definition.check.success, answer, _redactor(credentials, built))
 
     def set_up(self, wiring: Wiring) -> tuple[SetupStep, ...]:
@@ -322,31 +322,18 @@ def _redactor(credentials: Mapping[str, str], built: Built) -> Callable[[str], s
 
 
 async def _ask(http: Http, built: Built, definition: Definition) -> Answer | Refused | Unknown:
-    import aiohttp  # noqa: PLC0415 - slow to import
-    from yarl import URL  # noqa: PLC0415 - comes with it
+    from yarl import URL  # noqa: PLC0415 - slow to import
 
-    headers = {"Accept-Encoding": "identity", **built.headers}
-    try:
-        async with http.session.request(
-            # In lower case, for aiohttp itself repeats a "GET" or a "PUT" over a connection that was dropped, and so
-            # might send twice.
-            built.method.lower(),
-            URL(built.url, encoded=True),
-            data=built.body.encode() or None,
-            headers=headers,
-            skip_auto_headers=() if "Content-Type" in built.headers else ("Content-Type",),
-            allow_redirects=False,
-            # What is small on the wire must not become large here.
-            auto_decompress=False,
-        ) as response:
-            body = await response.content.read(_MOST_BYTES)
-            while len(body) <= _MOST_BYTES and (more := await response.content.read(_MOST_BYTES)):
-                body += more
-            document = Document(definition.answer_format if len(body) <= _MOST_BYTES else "none", body[:_MOST_BYTES])
-            return Answer(response.status, response.headers.get("Retry-After"), document)
-    except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError, aiohttp.InvalidURL) as error:
-        return Refused(Reason.TEMPORARY, Retry.LATER, detail=f"No connection: {type(error).__name__}.")
-    except TimeoutError:
-        return Unknown(f"No answer within {http.timeout:g} s.")
-    except (aiohttp.ClientError, OSError) as error:
-        return Unknown(f"The connection was lost: {type(error).__name__}.")
+    found = await exchange(
+        http,
+        built.method,
+        URL(built.url, encoded=True),
+        # What is small on the wire must not become large here.
+        headers={"Accept-Encoding": "identity", **built.headers},
+        data=built.body.encode() or None,
+        longest=_MOST_BYTES,
+    )
+    if not isinstance(found, HttpAnswer):
+        return found
+    whole = len(found.content) < _MOST_BYTES
+    return Answer(found, Document(definition.answer_format if whole else UNREADABLE, found.content))

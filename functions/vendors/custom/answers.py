@@ -25,12 +25,10 @@ from functions.vendors.contract import (
     Parsed,
     Part,
     Reason,
-    Refused,
     Retry,
     SetAside,
     State,
     Unknown,
-    retry_after,
 )
 from functions.vendors.custom.definition import (
     NOT_ARRIVED,
@@ -44,6 +42,8 @@ from functions.vendors.custom.definition import (
     Report,
 )
 from functions.vendors.custom.paths import Document
+from functions.vendors.exchange import HttpAnswer, shortened
+from functions.vendors.reading import moment, parsed
 
 REFUSAL_STATUSES: Mapping[int, tuple[Reason, Retry]] = {
     401: (Reason.CREDENTIALS, Retry.NEVER),
@@ -52,8 +52,8 @@ REFUSAL_STATUSES: Mapping[int, tuple[Reason, Retry]] = {
     429: (Reason.THROTTLED, Retry.LATER),
 }
 """What an error means where the definition does not say."""
-_SUCCESS, _CLIENT_ERROR, _SERVER_ERROR = range(200, 300), range(400, 500), 500
-_DETAIL_LENGTH, _CODE_LENGTH = 300, 100
+_SUCCESS = range(200, 300)
+_CODE_LENGTH = 100
 _SHORTEST_SECRET = 4
 _MILLISECONDS = 1000
 _SMALL = re.compile(r"[1-9]\d{0,2}", re.ASCII)
@@ -61,16 +61,9 @@ _SMALL = re.compile(r"[1-9]\d{0,2}", re.ASCII)
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """An HTTP answer.
+    """What the vendor answered, and its body as the definition reads it."""
 
-    Args:
-        status: Its status.
-        retry_after: The header ``Retry-After``.
-        document: Its body.
-    """
-
-    status: int
-    retry_after: str | None
+    http: HttpAnswer
     document: Document
 
 
@@ -92,34 +85,33 @@ def redactor(secrets: Iterable[str]) -> Callable[[str], str]:
     return redact
 
 
-def outcome_of(definition: Definition, answer: Answer, redact: Callable[[str], str], now: datetime) -> Outcome:
+def outcome_of(definition: Definition, answer: Answer, redact: Callable[[str], str]) -> Outcome:
     """Return what an answer means; what is neither a success nor a known refusal leaves the message unknown."""
-    status, document, success = answer.status, answer.document, definition.success
+    status, document, success = answer.http.status, answer.document, definition.success
     if document.readable and success.found_in(status, document):
         identity = success.id.read(document) if success.id else ""
         if identity or not success.id:
             return Accepted(identity)
     errors = definition.errors
     code = _read(errors.code, document)
-    detail = redact(errors.message.read(document))[:_DETAIL_LENGTH]
+    detail = redact(errors.message.read(document))
     row = errors.table.get(code) if code else None
     code = redact(code)[:_CODE_LENGTH] or str(status)
-    if row is None and status in _CLIENT_ERROR:
+    if row is None and answer.http.is_client_error:
         row = errors.statuses.get(str(status)) or _usual(status)
-    if row is None or status >= _SERVER_ERROR or status not in (*_SUCCESS, *_CLIENT_ERROR):
-        return Unknown(f"{definition.name} answered {status}: {detail}"[:_DETAIL_LENGTH], code)
-    after = retry_after(answer.retry_after, now) if row.retry is Retry.LATER else None
-    return Refused(row.reason, row.retry, after, code, detail)
+    if row is None or not (status in _SUCCESS or answer.http.is_client_error):
+        return Unknown(shortened(f"{definition.name} answered {status}: {detail}"), code)
+    return answer.http.refusal(row.reason, row.retry, code, detail)
 
 
 def check_of(definition: Definition, wanted: Evidence, answer: Answer, redact: Callable[[str], str]) -> Check:
     """Return what an answer says of the credentials."""
     document = answer.document
-    found = document.readable and wanted.found_in(answer.status, document)
+    found = document.readable and wanted.found_in(answer.http.status, document)
     if found and (wanted.id is None or wanted.id.read(document)):
         return Check(ok=True, detail=f"{definition.name} takes the credentials.")
-    detail = redact(definition.errors.message.read(document))[:_DETAIL_LENGTH]
-    return Check(ok=False, detail=f"{definition.name} answered {answer.status}: {detail}")
+    detail = shortened(redact(definition.errors.message.read(document)))
+    return Check(ok=False, detail=f"{definition.name} answered {answer.http.status}: {detail}")
 
 
 def read_callback(definition: Definition, callback: Callback) -> Parsed:
@@ -142,15 +134,9 @@ def read_callback(definition: Definition, callback: Callback) -> Parsed:
         document = Document(shape.format, callback.body, callback.query, callback.headers)
         readable = readable or document.readable
         items = document.items(shape.items) if document.readable else []
-        parsed = [
-            _item(shape, document, item) for item in items if all(one.holds(document, item) for one in shape.when)
-        ]
-        if parsed:
-            return Parsed(
-                reports=tuple(one for one in parsed if isinstance(one, DeliveryReport)),
-                inbound=tuple(one for one in parsed if isinstance(one, InboundText)),
-                set_aside=tuple(one for one in parsed if isinstance(one, SetAside)),
-            )
+        found = [_item(shape, document, item) for item in items if all(one.holds(document, item) for one in shape.when)]
+        if found:
+            return parsed(found)
     if not readable:
         raise MalformedError(f"The body is not what the definition says: {shapes[0].format}.")
     raw = document.raw(document.root)
@@ -175,7 +161,7 @@ def _item(shape: Report | Inbound, document: Document, item: Any) -> DeliveryRep
             reason=reason,
             code=code,
             status=status,
-            detail=_read(shape.detail, document, item)[:_DETAIL_LENGTH],
+            detail=shortened(_read(shape.detail, document, item)),
             at=at,
             part=_part(shape.part, document, item) if shape.part else None,
             raw=raw,
@@ -219,14 +205,13 @@ def _read(place: Place | None, document: Document, item: Any = None) -> str:
     return place.read(document, item) if place else ""
 
 
-def _moment(moment: Moment, document: Document, item: Any) -> datetime | None:
+def _moment(place: Moment, document: Document, item: Any) -> datetime | None:
     """Read a point in time; one without a zone is taken for UTC."""
-    written = document.read(moment.path, item).strip()
+    written = document.read(place.path, item).strip()
     try:
-        if moment.form == "iso":
-            read = datetime.fromisoformat(written)
-            return read if read.tzinfo else read.replace(tzinfo=UTC)
-        return datetime.fromtimestamp(float(written) / (_MILLISECONDS if moment.form == "unixMs" else 1), UTC)
+        if place.form == "iso":
+            return moment(written, UTC)
+        return datetime.fromtimestamp(float(written) / (_MILLISECONDS if place.form == "unixMs" else 1), UTC)
     except (ValueError, OverflowError, OSError):
         return None
 

@@ -31,6 +31,7 @@ def faults(text: str) -> list[SettingError]:
 _WORDS = {
     "extra_forbidden": "There is no such member; docs/custom-vendor.md lists them.",
     "missing": "It is missing.",
+    "string_pattern_mismatch": "It does not have the form that is wanted here; docs/custom-vendor.md says which.",
 }
 
 

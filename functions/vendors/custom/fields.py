@@ -15,6 +15,7 @@ from functions.vendors.custom.signature import PARTS
 from functions.vendors.custom.template import OPTIONAL, Template
 
 _DEEPEST = 20
+_INT64 = range(-(2**63), 2**63)
 _TOO_DEEP = f"It is nested more than {_DEEPEST} levels deep."
 _URL = re.compile(r"(https?://(?:[A-Za-z0-9][A-Za-z0-9.-]{0,252}|\[[0-9A-Fa-f:.]+\])(?::\d{1,5})?)(?:[/?][!-~]*)?")
 _DOTS = re.compile(r"/\.{1,2}(?:[/?]|$)")
@@ -40,6 +41,8 @@ def _json(value: object, depth: int = 0) -> object:
         return {name: _json(member, depth + 1) for name, member in value.items()}
     if isinstance(value, list):
         return [_json(member, depth + 1) for member in value]
+    if isinstance(value, int) and value not in _INT64:
+        raise ValueError("A whole number has at most 64 bits; send it as text.")
     return Template.parse(value) if isinstance(value, str) else value
 
 

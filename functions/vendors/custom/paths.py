@@ -14,6 +14,8 @@ from defusedxml.ElementTree import ParseError, fromstring
 
 BODY = "body:"
 """The path that stands for the whole body as text, whatever its format; without the colon it is a member's name."""
+UNREADABLE = ""
+"""The format of what is not to be read, such as an answer that was cut off."""
 QUERY, HEADER, ROOT = "query", "header", "root"
 _SYNTAX = re.compile(r"(?:[^.\[\]]+|\[\d{1,3}\])(?:\.[^.\[\]]+|\[\d{1,3}\])*")
 _STEP = re.compile(r"\[(\d{1,3})\]|([^.\[\]]+)")
@@ -36,7 +38,7 @@ class Document:
     """A body with what came around it.
 
     Args:
-        form: ``json``, ``xml``, ``form``, ``query`` or ``text``; anything else is not read.
+        form: ``json``, ``xml``, ``form``, ``query`` ``text`` or ``UNREADABLE``.
         body: The raw bytes.
         query: The address's query.
         headers: By name in lower case.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import re
 from collections.abc import Callable, Mapping
 from copy import deepcopy
@@ -16,6 +15,7 @@ import orjson
 
 from functions.vendors.contract import Outgoing, SendCall
 from functions.vendors.custom.template import CREDENTIAL, OPTIONAL, Shown, Template, UnfitError, Values, credentials_in
+from functions.vendors.exchange import basic
 
 if TYPE_CHECKING:
     from functions.vendors.custom.definition import Call, Definition
@@ -164,8 +164,8 @@ def _authorization(call: Call, values: Values) -> dict[str, str]:
         return {"Authorization": f"Bearer {call.bearer.fill(values)}"}
     if call.basic is None:
         return {}
-    pair = f"{call.basic.user.fill(values)}:{call.basic.password.fill(values)}"
+    user, password = call.basic.user.fill(values), call.basic.password.fill(values)
     names = credentials_in(call.basic.user.names | call.basic.password.names)
     if any(isinstance(values[f"{CREDENTIAL}{name}"], Shown) for name in names):
-        return {"Authorization": f"Basic base64({pair})"}
-    return {"Authorization": f"Basic {base64.b64encode(pair.encode()).decode()}"}
+        return {"Authorization": f"Basic base64({user}:{password})"}
+    return {"Authorization": basic(user, password)}
