@@ -48,6 +48,21 @@ def object_of(body: bytes) -> dict[str, Any]:
     return found
 
 
+def as_object(value: Any) -> dict[str, Any]:
+    """Return a JSON value if it is an object, else an empty one."""
+    return value if isinstance(value, dict) else {}
+
+
+def as_string(value: Any) -> str:
+    """Return a JSON value if it is a text, else an empty one."""
+    return value if isinstance(value, str) else ""
+
+
+def as_text(value: Any) -> str:
+    """Return a code or an id as text, which vendors write as a text or a number; empty for everything else."""
+    return str(value) if isinstance(value, str | int | float) and not isinstance(value, bool) else ""
+
+
 def parsed(items: Iterable[DeliveryReport | InboundText | SetAside]) -> Parsed:
     """Return the items of a callback, each kind in its order."""
     found = list(items)

@@ -18,6 +18,7 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib import import_module
+from pkgutil import iter_modules
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from functions.vendors.contract import (
@@ -121,10 +122,16 @@ class Kit(ABC):
     def tables(self) -> Mapping[str, Mapping[Any, Any]]:
         """Return what says which of our words the vendor's stand for; names of those for reports begin with REPORT.
 
-        They stand in the adapter's module, unless a provider's settings have them.
+        They stand in the adapter's module or in those of its package, unless a provider's settings have them.
         """
         module = import_module(type(self.vendor).__module__)
-        return {name: value for name, value in vars(module).items() if name.isupper() and isinstance(value, dict)}
+        inner = [
+            import_module(f"{module.__name__}.{one.name}") for one in iter_modules(getattr(module, "__path__", ()))
+        ]
+        named = [item for one in (module, *inner) for item in vars(one).items()]
+        return {
+            name: value for name, value in named if name[0].isupper() and name.isupper() and isinstance(value, dict)
+        }
 
     @abstractmethod
     def settings(self, base_url: str) -> dict[str, str]:

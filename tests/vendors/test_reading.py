@@ -13,7 +13,17 @@ from hypothesis import strategies as st
 from functions.gateway.segments import BASIC, EXTENSION
 from functions.vendors import reading
 from functions.vendors.contract import DeliveryReport, InboundText, MalformedError, Parsed, SetAside, State
-from functions.vendors.reading import json_of, moment, object_of, parsed, septets, with_plus
+from functions.vendors.reading import (
+    as_object,
+    as_string,
+    as_text,
+    json_of,
+    moment,
+    object_of,
+    parsed,
+    septets,
+    with_plus,
+)
 
 JSON = st.recursive(st.none() | st.booleans() | st.text(), lambda one: st.lists(one) | st.dictionaries(st.text(), one))
 
@@ -29,6 +39,21 @@ def test_json_is_read(value):
     else:
         with pytest.raises(MalformedError, match="not an object"):
             object_of(body)
+
+
+@given(value=JSON)
+def test_a_value_of_another_type_is_empty(value):
+    """What should be an object or a text and is not counts as an empty one."""
+    assert as_object(value) == (value if isinstance(value, dict) else {})
+    assert as_string(value) == (value if isinstance(value, str) else "")
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [("a", "a"), (1001, "1001"), (0, "0"), (1.5, "1.5"), (True, ""), (None, ""), ([1], ""), ({}, "")]
+)
+def test_codes_are_texts(value, text):
+    """A code or an id is the same whether it came as a number or as a text; what is neither is none."""
+    assert as_text(value) == text
 
 
 @given(body=st.binary(max_size=20))

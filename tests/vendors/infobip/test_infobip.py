@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import re
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -40,6 +41,7 @@ from functions.vendors.contract import (
     Unknown,
     Wiring,
 )
+from functions.vendors.infobip import codes as tables
 from functions.vendors.infobip import vendor
 from sandbox.kit import Addresses, Customer
 from sandbox.outcomes import magic_number
@@ -535,7 +537,7 @@ def test_an_error_says_why_it_was_not_delivered(reason, code):
 
 def test_no_error_has_two_reasons():
     """Each error stands in the table once."""
-    codes = [code for _, codes in adapter._ERRORS for code in codes]
+    codes = [code for _, codes in tables._ERRORS for code in codes]
 
     assert len(codes) == len(set(codes)) == len(adapter.REPORT_ERRORS)
 
@@ -828,11 +830,23 @@ def test_a_text_of_more_than_25_parts_is_refused_before_it_is_sent(one):
     assert segment(one * (fits + 1)).segments > 25
 
 
-def test_the_alphabets_are_the_gateways():
-    """The adapter's two alphabets are those by which the gateway counts."""
-    from functions.gateway.segments import BASIC, EXTENSION
+@pytest.mark.parametrize(
+    ("name", "fits"),
+    [
+        ("Con", True),
+        ("Contoso SMS", True),
+        ("7Eleven", True),
+        ("Co", False),
+        ("Contoso Text", False),
+        ("Con.toso", False),
+    ],
+)
+def test_a_name_has_three_to_eleven_characters(name, fits):
+    """Infobip takes an alphanumeric sender of 3 to 11 characters, and the note says so."""
+    rule = vendor.description.sender_rule(SenderType.ALPHANUMERIC)
 
-    assert (frozenset(BASIC), frozenset(EXTENSION)) == (adapter._GSM, adapter._GSM_EXTENSION)
+    assert bool(re.fullmatch(rule.pattern, name)) is fits
+    assert "3 to 11" in rule.note
 
 
 def test_a_password_needs_its_user():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import hashlib
+import re
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -43,7 +44,9 @@ from functions.vendors.contract import (
     Wiring,
     variants,
 )
+from functions.vendors.exchange import HttpAnswer
 from functions.vendors.linkmobility import vendor
+from functions.vendors.linkmobility.calls import Tokens
 from sandbox.kit import Addresses, Customer, kits
 from sandbox.testing import running_sandbox
 from tests.vendors.conftest import IMPATIENT
@@ -696,6 +699,23 @@ async def test_the_kind_of_sender_is_always_named(http, kind, address, source, t
     assert {rule.type for rule in vendor.description.senders} == set(adapter.SOURCE_TYPES)
 
 
+@pytest.mark.parametrize(
+    ("kind", "address", "fits"),
+    [
+        *((SenderType.ALPHANUMERIC, name, True) for name in ("Co", "Contoso1234", "c0")),
+        *((SenderType.ALPHANUMERIC, name, False) for name in ("C", "Contoso12345", "1Contoso", "Con toso", "Zürich")),
+        *((SenderType.SHORT_CODE, code, True) for code in ("2", "2333", "12345678901234")),
+        *((SenderType.SHORT_CODE, code, False) for code in ("NO-2333", "123456789012345", "٢٣٣٣", "")),
+    ],
+)
+def test_senders_are_as_the_page_has_them(kind, address, fits):
+    """A short number has 1 to 14 digits; a name 2 to 11 letters and digits, the first a letter; the notes say so."""
+    rule = vendor.description.sender_rule(kind)
+
+    assert bool(re.fullmatch(rule.pattern, address)) is fits
+    assert {SenderType.ALPHANUMERIC: "2 to 11", SenderType.SHORT_CODE: "1 to 14"}[kind] in rule.note
+
+
 # Outcomes
 
 
@@ -937,15 +957,6 @@ async def test_a_slow_token_leaves_time_to_send(impatient):
     assert "POST /sms/sendbatch" not in server.asked
 
 
-async def test_without_time_no_call_is_begun(http):
-    """A call for which no time is left is not made at all."""
-    async with recorder(TAKEN) as server:
-        outcome = await adapter._exchange(http, 0.0, "POST", server.url, {}, b"")
-
-    assert (outcome.reason, outcome.retry) == (Reason.TEMPORARY, Retry.LATER)
-    assert server.requests == []
-
-
 async def test_a_client_with_another_secret_has_its_own_token(http):
     """While the client secret is rotated, each of the two fetches for itself."""
     async with script(token=[GRANTED, AGAIN], send=[TAKEN]) as server:
@@ -962,11 +973,11 @@ async def test_a_client_with_another_secret_has_its_own_token(http):
 async def test_a_token_is_renewed_before_it_ends(lifetime, after, fetches):
     """A token is fetched anew a minute before its end; one without a lifetime holds until it is refused."""
     now, fetched = 1000.0, []
-    tokens = adapter._Tokens(lambda: now)
+    tokens = Tokens(lambda: now)
 
     async def fetch():
         fetched.append(now)
-        return adapter._Answer(200, orjson.dumps({"access_token": "t", "expires_in": lifetime}), {})
+        return HttpAnswer(200, orjson.dumps({"access_token": "t", "expires_in": lifetime}), {})
 
     await tokens.current(fetch)
     now += after
@@ -978,10 +989,10 @@ async def test_a_token_is_renewed_before_it_ends(lifetime, after, fetches):
 async def test_a_newer_token_survives_a_late_refusal():
     """A refusal of a token that was replaced meanwhile does not drop the new one."""
     answers = iter(["old", "new", "third"])
-    tokens = adapter._Tokens()
+    tokens = Tokens()
 
     async def fetch():
-        return adapter._Answer(200, orjson.dumps({"access_token": next(answers)}), {})
+        return HttpAnswer(200, orjson.dumps({"access_token": next(answers)}), {})
 
     old = await tokens.current(fetch)
     tokens.drop(old)
