@@ -1,4 +1,4 @@
-"""Every command of this project: python3 dev.py setup | run | test | check | bench.
+"""Every command of this project: python3 dev.py setup | run | test | check | bench | package | after-deploy.
 
 Standard library only: it runs before anything is installed. The syntax of this file stays within Python 3.6, so that an
 older interpreter gets as far as the line that names the version it lacks.
@@ -556,6 +556,20 @@ def check(arguments: Sequence[str]) -> int:
     return 1 if failed else 0
 
 
+def package(arguments: Sequence[str]) -> int:
+    """Build what is uploaded to Azure; --help says more."""
+    venv = main_venv(ROOT)
+    make(venv)
+    return hand_over([str(venv.python), "-m", "infra.package", *arguments], os.environ)
+
+
+def after_deploy(arguments: Sequence[str]) -> int:
+    """Subscribe to events and test the app on Azure; --help says more."""
+    venv = main_venv(ROOT)
+    make(venv)
+    return hand_over([str(venv.python), "-m", "infra.after_deploy", *arguments], os.environ)
+
+
 def bench(arguments: Sequence[str]) -> int:
     """Run a measurement of the folder bench by its name; without a name, list them."""
     measurements = {file.stem: file for file in sorted((ROOT / "bench").glob("*.py")) if file.stem != "__init__"}
@@ -574,7 +588,15 @@ def bench(arguments: Sequence[str]) -> int:
     return hand_over(command, {**os.environ, "PYTHONPATH": str(ROOT)})
 
 
-COMMANDS = {"setup": setup, "run": run, "test": test, "check": check, "bench": bench}
+COMMANDS = {
+    "setup": setup,
+    "run": run,
+    "test": test,
+    "check": check,
+    "bench": bench,
+    "package": package,
+    "after-deploy": after_deploy,
+}
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -589,7 +611,7 @@ def main(arguments: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(
         "dev.py",
         description="Set-up and every command of this project. Each command makes .venv first if need be.",
-        epilog="\n".join(f"  {name:7} {command.__doc__}" for name, command in COMMANDS.items()),
+        epilog="\n".join(f"  {name:12} {command.__doc__}" for name, command in COMMANDS.items()),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("command", choices=COMMANDS, help="'dev.py COMMAND --help' says more")

@@ -1,0 +1,1 @@
+"""How the gateway gets into Azure: Bicep templates and the commands around them (docs/deploy.md)."""
