@@ -350,6 +350,16 @@ def install_worker(root: Path, environment: Mapping[str, str]) -> None:
     make(Venv(root / f".venv{version.replace('.', '')}", root / "requirements-worker.txt", python))
 
 
+def install_checkov(root: Path, environment: Mapping[str, str]) -> None:
+    """Make the environment of checkov, which pins half a hundred packages and so cannot share that of the project.
+
+    Raises:
+        SetUpError: the installation failed.
+    """
+    del environment
+    make(Venv(root / ".venv-checkov", root / "requirements-checkov.txt", main_venv(root).base))
+
+
 def has_azurite(root: Path) -> bool:
     """Tell whether Azurite is installed, in the wanted version and to the end."""
     # npm writes this list last, so it tells a whole installation from one cut short.
@@ -415,6 +425,13 @@ EXTRAS = (
         always_in_ci=False,
         install=install_worker,
     ),
+    Extra(
+        name="checkov",
+        tests="security rules for the Bicep templates",
+        required_by="REQUIRE_CHECKOV",
+        always_in_ci=True,
+        install=install_checkov,
+    ),
 )
 
 
@@ -469,7 +486,9 @@ def setup(arguments: Sequence[str]) -> int:
     """Make .venv and install what the project needs."""
     parser = argparse.ArgumentParser("dev.py setup", description=setup.__doc__)
     parser.add_argument(
-        "--servers", action="store_true", help="also Azurite (with npm) and Microsoft's Python worker in .venv313"
+        "--servers",
+        action="store_true",
+        help="also Azurite (with npm), Microsoft's Python worker in .venv313 and checkov in .venv-checkov",
     )
     chosen = parser.parse_args(arguments)
     make(main_venv(ROOT))
@@ -506,8 +525,8 @@ def test(arguments: Sequence[str]) -> int:
         "dev.py test",
         description=test.__doc__,
         allow_abbrev=False,
-        epilog="Azurite and Microsoft's worker are installed on first use where node and Python 3.13 are; what is "
-        "missing is named and its tests are skipped. With CI=true that is an error.",
+        epilog="Azurite, Microsoft's worker (where node and Python 3.13 are) and checkov are installed on first use; "
+        "what is missing is named and its tests are skipped. With CI=true that is an error.",
     )
     _, for_pytest = parser.parse_known_args(arguments)
     venv = main_venv(ROOT)
@@ -534,11 +553,12 @@ CHECKS = {
         ["pytest", "-q", "tests/test_import_directions.py"],
         ["pytest", "-q", "tests/test_import_directions.py"],
     ),
+    "bicep": (["pytest", "-q", "tests/infra/test_bicep.py"], ["pytest", "-q", "tests/infra/test_bicep.py"]),
 }
 
 
 def check(arguments: Sequence[str]) -> int:
-    """Check format, lint, types and the direction of imports; all of them, even if one fails."""
+    """Check format, lint, types, the direction of imports and the Bicep templates; all, even if one fails."""
     parser = argparse.ArgumentParser("dev.py check", description=check.__doc__)
     parser.add_argument("--fix", action="store_true", help="format, and fix what the linter can fix")
     chosen = parser.parse_args(arguments)

@@ -190,6 +190,7 @@ def defined() -> list[str]:
     """Return the functions that the app in this work tree defines."""
     import function_app  # noqa: PLC0415 - only for a check
 
+    function_app.app.functions_bindings = {}  # the SDK lists them once, and calls the second time a repetition
     return sorted(str(function.get_function_name()) for function in function_app.app.get_functions())
 
 

@@ -133,7 +133,7 @@ def test_help_names_every_command():
 
     assert done.returncode == 0
     for name, command in dev.COMMANDS.items():
-        assert f"  {name:7} {command.__doc__}" in done.stdout
+        assert f"  {name:12} {command.__doc__}" in done.stdout
 
 
 @pytest.mark.parametrize("name", ["setup", "test", "check", "bench"])
@@ -158,6 +158,13 @@ def test_run_leaves_all_arguments_to_the_demo(project, handed_over):
 
     assert code == 0
     assert handed_over[0][0] == [str(project / ".venv/bin/python"), "-m", "devhost.demo", "--help", "--once"]
+
+
+@pytest.mark.parametrize(("name", "module"), [("package", "infra.package"), ("after-deploy", "infra.after_deploy")])
+def test_deployment_commands_get_all_arguments(project, handed_over, name, module):
+    """Every argument of a deployment command reaches its module in the project's own Python."""
+    assert dev.main([name, "--help", "x"]) == 0
+    assert handed_over[0][0] == [str(project / ".venv/bin/python"), "-m", module, "--help", "x"]
 
 
 def test_a_command_that_takes_over_keeps_its_exit_code(project):

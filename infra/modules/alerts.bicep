@@ -44,7 +44,7 @@ var queryAlerts = [
     name: 'late'
     severity: high
     says: 'A message has been waiting to be sent for too long.'
-    query: 'customMetrics | where name == "sms.queue.age" | summarize Value = coalesce(max(valueMax), 0.0) / 60'
+    query: 'customMetrics | where name in ("sms.oldest.unsent", "sms.queue.age") | summarize Value = coalesce(max(iff(name == "sms.queue.age", valueMax, valueSum / valueCount)), 0.0) / 60'
     minutes: 15
     operator: 'GreaterThan'
     threshold: oldestMessageMinutes

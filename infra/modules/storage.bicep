@@ -36,6 +36,7 @@ var tables = [
   'vendorids'
   'idempotency'
   'setaside'
+  'readiness'
 ]
 var eventsQueue = 'sms-vendor-events'
 var queues = [
