@@ -115,7 +115,10 @@ DESCRIPTION = Description(
             SenderType.ALPHANUMERIC,
             two_way=False,
             per_minute=600,
-            note="One-way and case-sensitive; nobody can reply STOP to it.",
+            # https://learn.microsoft.com/azure/communication-services/concepts/sms/sms-faq
+            pattern=r"(?=.*[A-Za-z])[A-Za-z0-9 ]{1,11}",
+            note="One-way and case-sensitive; at most 11 letters, digits and spaces with a letter among them; nobody "
+            "can reply STOP to it.",
         ),
     ),
     capabilities=Capabilities(

@@ -74,6 +74,10 @@ class HttpAnswer:
         """Whether the vendor failed, having done nobody knows what."""
         return self.status >= _SERVER_ERROR
 
+    def wait(self, retry: Retry) -> float | None:
+        """Return the seconds that ``Retry-After`` asks for where the same may be tried later, or ``None``."""
+        return retry_after(self.headers.get("Retry-After"), self.at) if retry is Retry.LATER else None
+
     def refusal(self, reason: Reason, retry: Retry, code: str, words: str) -> Refused:
         """Return this answer as a refusal, to be tried again when its ``Retry-After`` says.
 
@@ -83,8 +87,7 @@ class HttpAnswer:
             code: The vendor's own code; the HTTP status stands in for none.
             words: The vendor's own words.
         """
-        after = retry_after(self.headers.get("Retry-After"), self.at) if retry is Retry.LATER else None
-        return Refused(reason, retry, after, code or str(self.status), shortened(words))
+        return Refused(reason, retry, self.wait(retry), code or str(self.status), shortened(words))
 
 
 async def exchange(

@@ -107,7 +107,10 @@ DESCRIPTION = Description(
             SenderType.ALPHANUMERIC,
             two_way=False,
             per_minute=600,
-            note="One-way; not in the US and Canada; some countries want it registered.",
+            # https://www.twilio.com/docs/messaging/api/destination-alphasender-resource
+            pattern=r"(?=.*[A-Za-z])[A-Za-z0-9 +_&-]{1,11}",
+            note="One-way; at most 11 letters, digits, spaces and + - _ & with a letter among them, of which the "
+            "gateway takes no signs; not in the US and Canada; some countries want it registered.",
         ),
     ),
     capabilities=Capabilities(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 import ssl
 import time
 from dataclasses import replace
@@ -477,3 +478,18 @@ def test_the_account_is_named_by_its_endpoint():
     """A provider without a key is known by its endpoint, and one with neither by nothing."""
     assert vendor.account_name({"endpoint": "https://Contoso.communication.azure.com/"}) == "contoso"
     assert vendor.account_name({}) == ""
+
+
+@pytest.mark.parametrize(
+    ("name", "fits"),
+    [
+        *((name, True) for name in ("Contoso", "7 Eleven", "x")),
+        *((name, False) for name in ("1234567", "Contoso Text", "A&B", "Zürich", "")),
+    ],
+)
+def test_a_name_is_as_the_page_has_it(name, fits):
+    """A name has at most 11 letters, digits and spaces, a letter among them, and the note says so."""
+    rule = vendor.description.sender_rule(SenderType.ALPHANUMERIC)
+
+    assert bool(re.fullmatch(rule.pattern, name)) is fits
+    assert "at most 11 letters" in rule.note

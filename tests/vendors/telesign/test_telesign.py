@@ -6,6 +6,7 @@ import asyncio
 import base64
 import hmac
 import json
+import re
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -639,6 +640,15 @@ async def test_an_address_that_is_empty_is_left_out(http):
 async def test_a_category_is_a_message_type(http, category, kind):
     """Marketing says that it is marketing, everything else that it is a notification."""
     assert (await form_of(http, call(category=category)))["message_type"] == kind
+
+
+@pytest.mark.parametrize(("name", "fits"), [("Brand 2026", True), ("A" * 20, True), ("A" * 21, False), ("", False)])
+def test_a_name_has_at_most_twenty_characters(name, fits):
+    """Telesign takes a sender id of at most 20 characters, and the note says so."""
+    rule = vendor.description.sender_rule(SenderType.ALPHANUMERIC)
+
+    assert bool(re.fullmatch(rule.pattern, name)) is fits
+    assert "20 characters" in rule.note
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
@@ -297,6 +298,21 @@ async def test_only_what_is_known_is_asked_for(http):
     form = await form_of(http, call(validity=None))
 
     assert form == {"To": PERSON, "Body": "Hello", "From": "+14255550100"}
+
+
+@pytest.mark.parametrize(
+    ("name", "fits"),
+    [
+        *((name, True) for name in ("Contoso", "7 Eleven", "A&B_c-d+e 1", "x")),
+        *((name, False) for name in ("1234567", "Contoso Text", "Con.toso", "Zürich", "")),
+    ],
+)
+def test_a_name_is_as_the_page_has_it(name, fits):
+    """A name has at most 11 of the characters that Twilio lists, a letter among them, and the note says so."""
+    rule = vendor.description.sender_rule(SenderType.ALPHANUMERIC)
+
+    assert bool(re.fullmatch(rule.pattern, name)) is fits
+    assert "at most 11 letters" in rule.note
 
 
 async def test_a_messaging_service_sends_with_the_sender_we_name(http):

@@ -9,27 +9,24 @@ credentials: it sends campaigns, not a text to a number.
 
 from __future__ import annotations
 
-import base64
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
+from http import HTTPStatus
 from typing import Any
 from urllib.parse import quote
 from xml.etree.ElementTree import Element, SubElement, tostring
 
 import orjson
-from defusedxml.ElementTree import ParseError, fromstring
 
 from functions.vendors.contract import (
     Accepted,
     Account,
     Answer,
     Callback,
-    Capabilities,
     Check,
     DeliveryReport,
-    Description,
     Http,
     InboundText,
     MalformedError,
@@ -42,238 +39,29 @@ from functions.vendors.contract import (
     Retry,
     SendCall,
     Sender,
-    SenderRule,
     SenderType,
     SetAside,
-    Setting,
-    SettingType,
     SetupStep,
     State,
     SupportText,
     Unknown,
     Vendor,
     Wiring,
-    retry_after,
 )
-from functions.vendors.proofs import CALLBACK_BASIC, CALLBACK_SOURCES, CALLBACK_TOKEN, check_basic, check_token
-
-_COUNTRIES = ("US", "CA")
-
-DESCRIPTION = Description(
-    name="vibes",
-    title="Vibes",
-    docs="https://developer-aggregation.vibes.com/reference/send-an-sms-message",
-    notice=(
-        "Reaches the United States and Canada only. It needs an account for the Connect HTTP Message API; credentials "
-        "of the Vibes Platform are refused there. A send whose answer is lost stays unknown until a receipt comes, for "
-        "Vibes has no log to look it up in."
-    ),
-    settings=(
-        Setting(
-            name="username",
-            required=True,
-            pattern=r"[!-9;-~]{1,200}",
-            help="The user name for the Connect HTTP Message API, an e-mail address. Vibes hands it out.",
-            example="gateway@example.com",
-        ),
-        Setting(
-            name="password",
-            required=True,
-            secret=True,
-            help="The password that goes with the user name.",
-            example="correct-horse-battery-staple",
-        ),
-        Setting(
-            name="passwordSecondary",
-            secret=True,
-            secondary_of="password",
-            help="The other password while it is being changed; used when the first one is refused.",
-            example="staple-battery-horse-correct",
-        ),
-        Setting(
-            name="baseUrl",
-            type=SettingType.URL,
-            help="The API's address; leave it out for the one that serves the United States and Canada.",
-            example="https://messageapi.vibesapps.com",
-        ),
-        Setting(
-            name="sourceType",
-            pattern=r"[A-Za-z0-9_]{1,20}",
-            help="What Vibes calls the type of toll-free numbers and long codes; ask its support. A short code is "
-            "always SC, a number is MDN if this is left out.",
-            example="MDN",
-        ),
-        *CALLBACK_TOKEN,
-        *CALLBACK_BASIC,
-        CALLBACK_SOURCES,
-    ),
-    senders=(
-        SenderRule(
-            SenderType.SHORT_CODE,
-            two_way=True,
-            countries=_COUNTRIES,
-            note="Must be provisioned for each carrier. That Vibes acts on STOP is not documented; the gateway does.",
-        ),
-        SenderRule(
-            SenderType.TOLL_FREE,
-            two_way=True,
-            countries=_COUNTRIES,
-            note="Must be verified first; the network itself blocks after STOP.",
-        ),
-        SenderRule(
-            SenderType.LONG_CODE,
-            two_way=True,
-            countries=_COUNTRIES,
-            note="10DLC in the US: needs a registered brand and campaign.",
-        ),
-    ),
-    capabilities=Capabilities(
-        recipients_per_call=1,
-        one_text_per_call=True,
-        calls_at_once=10,
-        # submitterMessageId is echoed; nothing says that a repeated one is recognised.
-        replay_window=timedelta(0),
-        lookup=False,
-        status_query=True,
-        max_text_length=900,
-        validity=None,
-        reports=True,
-        inbound=True,
-        correlation="Our message id as submitterMessageId",
-        callback_authentication="A token in the address; replies can carry Basic authentication too, receipts cannot",
-    ),
-    # https://developer-aggregation.vibes.com/reference/receiving-messages
-    published_sources=(
-        *("35.155.139.143/32", "52.32.61.199/32", "35.161.244.84/32", "18.205.120.48/32"),
-        *("52.22.43.57/32", "18.232.9.131/32", "54.245.204.57/32", "54.148.156.236/32"),
-        *("34.243.232.57/32", "52.48.241.82/32", "34.249.188.130/32", "54.247.36.51/32"),
-        *("34.253.250.65/32", "54.217.181.160/32"),
-    ),
+from functions.vendors.exchange import HttpAnswer, basic, exchange, shortened, why
+from functions.vendors.proofs import check_basic, check_token
+from functions.vendors.reading import moment, septets
+from functions.vendors.vibes.codes import (
+    REFUSAL_STATUSES,
+    REFUSAL_WORDS,
+    REPORT_CARRIER,
+    REPORT_INTERNAL,
+    REPORT_STAGES,
+    REPORT_WORDS,
 )
-
-# https://developer-aggregation.vibes.com/reference/callbacks: the stage a receipt comes from, with what it means when
-# all is well and when it tells of an error without a code below.
-REPORT_STAGES: Mapping[str, tuple[State, State]] = {
-    "system": (State.QUEUED, State.REJECTED),
-    "carrier": (State.SENT, State.FAILED),
-    "handset": (State.DELIVERED, State.UNDELIVERED),
-}
-# https://developer-aggregation.vibes.com/reference/delivery-receipt-response-codes: Vibes' own codes, for the stage
-# "System" only. Samples of later stages pair them with errors that they do not fit.
-REPORT_INTERNAL: Mapping[str, tuple[State, Reason | None]] = {
-    "1": (State.REJECTED, Reason.UNROUTABLE),
-    "2": (State.REJECTED, Reason.CONFIGURATION),
-    "3": (State.REJECTED, Reason.CONFIGURATION),
-    "4": (State.REJECTED, Reason.CONFIGURATION),
-    "5": (State.REJECTED, Reason.CONFIGURATION),
-    "6": (State.REJECTED, Reason.CONFIGURATION),
-    "7": (State.FAILED, Reason.CANCELED),
-    "8": (State.REJECTED, Reason.UNROUTABLE),
-    "9": (State.REJECTED, Reason.OPTED_OUT),
-    "10": (State.FAILED, Reason.TEMPORARY),
-    "11": (State.UNKNOWN, Reason.OTHER),
-    "12": (State.REJECTED, Reason.QUOTA),
-    "13": (State.EXPIRED, Reason.EXPIRED),
-    # A part that came twice was dropped: the lowest state there is, so that it stands in the story and changes nothing.
-    "14": (State.QUEUED, None),
-    "15": (State.REJECTED, Reason.CONFIGURATION),
-    "16": (State.REJECTED, Reason.INVALID_SENDER),
-}
-# The meanings are those of https://developer.vibes.com/pages/viewpage.action?pageId=29164422, which survives without
-# its numbers; but for 107 they are inferred from the order. So a description's own words go first.
-REPORT_CARRIER: Mapping[str, tuple[State, Reason | None]] = {
-    "100": (State.UNKNOWN, Reason.NO_REPORT),
-    "101": (State.EXPIRED, Reason.EXPIRED),
-    "102": (State.FAILED, Reason.CARRIER_BLOCKED),
-    "103": (State.UNDELIVERED, Reason.UNREACHABLE),
-    "104": (State.SENT, None),
-    "105": (State.REJECTED, Reason.UNREACHABLE),
-    "106": (State.REJECTED, Reason.CARRIER_BLOCKED),
-    "107": (State.FAILED, Reason.CARRIER_BLOCKED),
-    "255": (State.UNKNOWN, Reason.OTHER),
-}
-REPORT_WORDS = (
-    ("failed while submitting", "107"),
-    ("not opted in", "106"),
-    ("undeliverable", "103"),
-    ("expired", "101"),
-    ("deleted", "102"),
-    ("rejected", "105"),
-    ("accepted", "104"),
-    ("unknown error", "255"),
-    ("unknown", "100"),
-)
-REFUSAL_STATUSES: Mapping[int, tuple[Reason, Retry]] = {
-    401: (Reason.CREDENTIALS, Retry.NEVER),
-    403: (Reason.ACCOUNT, Retry.NEVER),
-    404: (Reason.CONFIGURATION, Retry.NEVER),
-    429: (Reason.THROTTLED, Retry.LATER),
-}
-# No list of the errors of a send is public. These are words that Vibes' lists and samples use of each fault; none of
-# them makes the gateway send the same again.
-REFUSAL_WORDS = (
-    ("authenticat", Reason.CREDENTIALS, Retry.NEVER),
-    ("mdn blocked", Reason.OPTED_OUT, Retry.NEVER),
-    ("block list", Reason.OPTED_OUT, Retry.NEVER),
-    ("route", Reason.UNROUTABLE, Retry.OTHER_SENDER),
-    ("lease", Reason.INVALID_SENDER, Retry.OTHER_SENDER),
-    ("source", Reason.INVALID_SENDER, Retry.OTHER_SENDER),
-    ("destination", Reason.INVALID_RECIPIENT, Retry.NEVER),
-    ("mdn", Reason.INVALID_RECIPIENT, Retry.NEVER),
-    ("capped", Reason.QUOTA, Retry.NEVER),
-    ("text", Reason.INVALID_CONTENT, Retry.NEVER),
-)
-
-_SUPPORT: tuple[Mapping[str, str], ...] = (
-    {
-        "language": "en",
-        "subject": "Connect HTTP Message API: address for incoming messages",
-        "text": """Hello,
-
-this is about our account {account} for the Connect HTTP Message API and our senders {numbers}.
-
-1. Please post what people send to these senders (moMessage, XML, version 3.2 with longMessageInfo) to
-   {inbound}
-   {proof}
-2. Please give numbers in full, such as +13125550142.
-3. Delivery receipts (mtMessageResponse) need no set-up: each message names this callbackUrl for them,
-   {report}
-4. Please tell us the source type of senders that are no short codes, how many messages a second we may send, and
-   whether you act on STOP yourselves.
-
-Both addresses are confidential: they prove that a request is yours.
-
-Kind regards
-""",
-        "basic": "with Basic authentication, user name {user}; the password follows by a safe channel.",
-        "none": "without authentication.",
-        "all": "(all of them)",
-    },
-    {
-        "language": "de",
-        "subject": "Connect HTTP Message API: Adresse für eingehende Nachrichten",
-        "text": """Guten Tag,
-
-es geht um unser Konto {account} für die Connect HTTP Message API und um unsere Absender {numbers}.
-
-1. Bitte senden Sie, was an diese Absender geht (moMessage, XML, Version 3.2 mit longMessageInfo), per POST an
-   {inbound}
-   {proof}
-2. Bitte geben Sie Rufnummern vollständig an, etwa +13125550142.
-3. Für Zustellberichte (mtMessageResponse) ist nichts einzurichten: Jede Nachricht nennt dafür die callbackUrl,
-   {report}
-4. Bitte nennen Sie uns den source type von Absendern, die keine Kurzwahlnummern sind, wie viele Nachrichten wir in der
-   Sekunde senden dürfen und ob Sie STOP selbst beachten.
-
-Beide Adressen sind vertraulich: Sie beweisen, dass eine Anfrage von Ihnen kommt.
-
-Mit freundlichen Grüßen
-""",
-        "basic": "mit Basic-Authentifizierung, Benutzername {user}; das Passwort folgt auf einem sicheren Weg.",
-        "none": "ohne Authentifizierung.",
-        "all": "(alle)",
-    },
-)
+from functions.vendors.vibes.description import DESCRIPTION
+from functions.vendors.vibes.elements import ANYWHERE, child_of, flag_of, name_of, read, text_of, words_of
+from functions.vendors.vibes.support import SUPPORT
 
 BASE_URL = "https://messageapi.vibesapps.com"
 MESSAGES = "/MessageApi/mt/messages"
@@ -285,12 +73,6 @@ Source: https://developer-aggregation.vibes.com/reference/encoding-message-setti
 _SHORT_CODE, _NUMBER = "SC", "MDN"
 _NOT_IN_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 """Source: https://www.w3.org/TR/xml/#charsets."""
-_GSM = frozenset(
-    "@£$¥èéùìòÇ\nØø\rÅåΔ_ΦΓΛΩΠΨΣΘΞÆæßÉ !\"#¤%&'()*+,-./0123456789:;<=>?"
-    "¡ABCDEFGHIJKLMNOPQRSTUVWXYZÄÖÑÜ§¿abcdefghijklmnopqrstuvwxyzäöñüà"
-)
-_GSM_EXTENSION = frozenset("\f^{}\\[~]|€")
-"""Source: https://www.3gpp.org/dynareport/23038.htm; each of these takes two bytes."""
 _NORTH_AMERICAN = re.compile(r"(?:\+?1)?([2-9]\d{9})", re.ASCII)
 _SPACE_BEFORE_ZONE = re.compile(r"\s+(?=(?:Z|[+-]\d{2}:?\d{2})$)", re.ASCII)
 _SMALL_NUMBER = re.compile(r"[1-9]\d{0,2}", re.ASCII)
@@ -299,11 +81,7 @@ _SOMEBODY = "2025550142"
 _OPEN = (State.QUEUED, State.SENT, State.UNKNOWN)
 _FAILURE, _DELIVERY = 3, 4
 """How much a receipt says of a message: an open state its place in the list, a failure more, a delivery most."""
-_ANYWHERE = ".//"
 _MOST_PARTS = 20
-_DETAIL_LENGTH = 300
-_OK = 200
-_CLIENT_ERROR, _SERVER_ERROR = 400, 500
 
 
 class Vibes(Vendor):
@@ -332,14 +110,14 @@ class Vibes(Vendor):
 
         Source: https://developer-aggregation.vibes.com/reference/receiving-messages.
         """
-        root = _read(callback.body)
+        root = read(callback.body)
         if root is None:
             raise MalformedError("The body is not well-formed XML without a document type.")
         raw = {"xml": callback.body.decode("utf-8", "replace")}
         if callback.kind == "inbound":
-            reply = _reply(root, raw) if _name(root) == "moMessage" else None
+            reply = _reply(root, raw) if name_of(root) == "moMessage" else None
             return Parsed(inbound=(reply,)) if reply else _aside("It is no moMessage with an id and two numbers.", raw)
-        report = _receipt(root, raw) if _name(root) == "mtMessageResponse" else None
+        report = _receipt(root, raw) if name_of(root) == "mtMessageResponse" else None
         return Parsed(reports=(report,)) if report else _aside("It is no mtMessageResponse with an id.", raw)
 
     async def send(self, account: Account, call: SendCall, http: Http) -> Mapping[str, Outcome]:
@@ -358,11 +136,12 @@ class Vibes(Vendor):
         its own client, https://github.com/vibes/vibes_api_ruby.
         """
         answer = await _request(account, http, "GET", f"/MessageApi/mdns/{_SOMEBODY}")
-        if not isinstance(answer, _Answer):
-            return Check(ok=False, detail=answer.why if isinstance(answer, Unknown) else answer.detail)
-        words = _words(answer.root)
-        invalid = _name(answer.root) == "error" and words.lower().startswith("invalid value")
-        if answer.status == _OK and (_name(answer.root) == "mdn" or invalid):
+        if not isinstance(answer, HttpAnswer):
+            return Check(ok=False, detail=why(answer))
+        root = read(answer.content)
+        words = words_of(root)
+        invalid = name_of(root) == "error" and words.lower().startswith("invalid value")
+        if answer.status == HTTPStatus.OK and (name_of(root) == "mdn" or invalid):
             return Check(ok=True, detail="Vibes takes the credentials.")
         detail = f"Vibes answered {answer.status}: {words or 'no words'}."
         if answer.status in {401, 403}:
@@ -416,57 +195,41 @@ class Vibes(Vendor):
         numbers = ", ".join(sender.address for sender in wiring.senders)
         proof = "basic" if "callbackPassword" in wiring.secrets else "none"
         texts = []
-        for words in _SUPPORT:
+        for words in SUPPORT:
             said = {**facts, "numbers": numbers or words["all"], "proof": words[proof].format(**facts)}
             texts.append(SupportText(words["language"], words["subject"], words["text"].format(**said)))
         return tuple(texts)
 
 
-class _Answer:
-    """An HTTP answer of Vibes' with the XML in it, or with no root where it was none."""
-
-    def __init__(self, status: int, body: bytes, headers: Any) -> None:
-        self.status = status
-        self.headers = headers or {}
-        self.text = body.decode("utf-8", "replace")
-        self.root = _read(body)
-
-
 async def _request(
     account: Account, http: Http, method: str, path: str, body: bytes | None = None
-) -> _Answer | Refused | Unknown:
-    import aiohttp  # noqa: PLC0415 - slow to import
-
-    pair = f"{account.settings['username']}:{account.settings['password']}"
-    headers = {"Authorization": f"Basic {base64.b64encode(pair.encode()).decode()}"}
+) -> HttpAnswer | Refused | Unknown:
+    settings = account.settings
+    headers = {"Authorization": basic(settings["username"], settings["password"])}
     if body is not None:
         headers["Content-Type"] = "text/xml"
-    url = account.settings.get("baseUrl", BASE_URL).rstrip("/") + path
-    try:
-        async with http.session.request(method, url, data=body, headers=headers, allow_redirects=False) as response:
-            return _Answer(response.status, await response.read(), response.headers)
-    except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError, aiohttp.InvalidURL) as error:
-        return Refused(Reason.TEMPORARY, Retry.LATER, detail=f"No connection: {type(error).__name__}.")
-    except TimeoutError:
-        return Unknown(f"No answer within {http.timeout:g} s.")
-    except (aiohttp.ClientError, OSError) as error:
-        return Unknown(f"The connection was lost: {type(error).__name__}.")
+    url = settings.get("baseUrl", BASE_URL).rstrip("/") + path
+    return await exchange(http, method, url, headers=headers, data=body)
 
 
 async def _receipts(account: Account, vendor_id: str, http: Http) -> list[DeliveryReport]:
     answer = await _request(account, http, "GET", f"{MESSAGES}/{quote(vendor_id, safe='')}/responses")
-    if not isinstance(answer, _Answer) or answer.status != _OK or _name(answer.root) != "mtMessageResponses":
+    root = _found(answer)
+    if not isinstance(answer, HttpAnswer) or root is None or name_of(root) != "mtMessageResponses":
         return []
-    items = [item for item in answer.root or () if _name(item) == "mtMessageResponse"]
+    items = [item for item in root if name_of(item) == "mtMessageResponse"]
     found = ((item.get("messageId"), _receipt(item, {"xml": answer.text})) for item in items)
     return [report for own_id, report in found if report and vendor_id in {own_id, report.vendor_id}]
 
 
+def _found(answer: HttpAnswer | Refused | Unknown) -> Element | None:
+    return read(answer.content) if isinstance(answer, HttpAnswer) and answer.status == HTTPStatus.OK else None
+
+
 async def _other_parts(account: Account, vendor_id: str, http: Http) -> list[str]:
     answer = await _request(account, http, "GET", f"{MESSAGES}/{quote(vendor_id, safe='')}/parts")
-    if not isinstance(answer, _Answer) or answer.status != _OK:
-        return []
-    parts = (item for item in answer.root or () if item.get("originalMessageId") == vendor_id)
+    root = _found(answer)
+    parts = () if root is None else (item for item in root if item.get("originalMessageId") == vendor_id)
     return sorted({item.get("messageId", "") for item in parts} - {"", vendor_id})[:_MOST_PARTS]
 
 
@@ -488,77 +251,45 @@ def _source_type(sender: Sender, settings: Mapping[str, str]) -> str:
 
 def _encoded_size(text: str) -> int:
     """Return the bytes of a text in GSM 03.38 with one byte a code or, if it does not fit there, in UCS-2."""
-    extended = sum(character in _GSM_EXTENSION for character in text)
-    if extended + sum(character in _GSM for character in text) == len(text):
-        return len(text) + extended
-    return len(text.encode("utf-16-be"))
+    size = septets(text)
+    return len(text.encode("utf-16-be")) if size is None else size
 
 
-def _outcome(answer: _Answer | Refused | Unknown, message: Outgoing) -> Outcome:
-    if not isinstance(answer, _Answer):
+def _outcome(answer: HttpAnswer | Refused | Unknown, message: Outgoing) -> Outcome:
+    if not isinstance(answer, HttpAnswer):
         return answer
-    root, status, words = answer.root, answer.status, _words(answer.root)
-    if status >= _SERVER_ERROR:
+    root, status = read(answer.content), answer.status
+    words = words_of(root)
+    if answer.is_server_error:
         return Unknown(f"Vibes answered {status}{words and f': {words}'}", str(status))
-    if status < _CLIENT_ERROR:
-        if status != _OK or root is None or _name(root) in {"", "html"}:
+    if not answer.is_client_error:
+        if status != HTTPStatus.OK or root is None or name_of(root) in {"", "html"}:
             return Unknown(f"Vibes answered {status} without saying what became of the message.", str(status))
-        if _name(root) == "mtMessageRsp":
+        if name_of(root) == "mtMessageRsp":
             vendor_id, echoed = root.get("messageId", "").strip(), root.get("submitterMessageId", message.id)
             if vendor_id and echoed == message.id:
                 return Accepted(vendor_id)
             return Unknown("Vibes' answer names no message id, or another message.", str(status))
     by_words = ((reason, retry) for begin, reason, retry in REFUSAL_WORDS if re.search(rf"\b{begin}", words.lower()))
     reason, retry = REFUSAL_STATUSES.get(status) or next(by_words, (Reason.OTHER, Retry.NEVER))
-    after = retry_after(answer.headers.get("Retry-After"), datetime.now(UTC)) if retry is Retry.LATER else None
-    code = _text(root, "errorCode", _ANYWHERE) or (str(status) if status != _OK else "")
-    return Refused(reason, retry, after, code, words)
-
-
-def _read(body: bytes) -> Element | None:
-    """Read XML; a document type, with which entities come, makes it unreadable."""
-    try:
-        root: Element = fromstring(body, forbid_dtd=True)
-    except (ParseError, ValueError, LookupError):
-        return None
-    return root
-
-
-def _name(element: Element | None) -> str:
-    return "" if element is None else str(element.tag).rpartition("}")[2]
-
-
-def _child(element: Element | None, name: str, path: str = "") -> Element | None:
-    return None if element is None else element.find(f"{path}{{*}}{name}")
-
-
-def _text(element: Element | None, name: str, path: str = "") -> str:
-    child = _child(element, name, path)
-    return "" if child is None else (child.text or "").strip()
-
-
-def _words(root: Element | None) -> str:
-    """Return an error's words, wherever in the answer they stand; an HTML page has none of Vibes'."""
-    if root is None or _name(root) == "html":
-        return ""
-    said = root.get("description") or _text(root, "description", _ANYWHERE) or "".join(root.itertext())
-    return " ".join(said.split())[:_DETAIL_LENGTH]
+    code = text_of(root, "errorCode", ANYWHERE) or (str(status) if status != HTTPStatus.OK else "")
+    return Refused(reason, retry, answer.wait(retry), code, words)
 
 
 def _receipt(element: Element, raw: Mapping[str, Any]) -> DeliveryReport | None:
-    multipart, status = _child(element, "multipart"), _child(element, "status")
+    multipart, status = child_of(element, "multipart"), child_of(element, "status")
     message, vendor_id = (element.get(name, "").strip() for name in ("submitterMessageId", "messageId"))
-    part, split = None, _flag(multipart, "isMultipart")
+    part, split = None, flag_of(multipart, "isMultipart")
     if multipart is not None and split:
         vendor_id = multipart.get("originalMessageId", "").strip() or vendor_id
         part = _part(multipart)
     if not vendor_id and not message:
         return None
-    stage, detail = _text(element, "type"), _text(status, "description")
-    code = _text(status, "errorCode")
+    stage, detail = text_of(element, "type"), text_of(status, "description")
+    code = text_of(status, "errorCode")
     if stage.lower() == "system":
-        code = _text(status, "internalErrorCode") or code
-    state, reason = _state(stage.lower(), _flag(status, "isError"), detail.lower(), code)
+        code = text_of(status, "internalErrorCode") or code
+    state, reason = _state(stage.lower(), flag_of(status, "isError"), detail.lower(), code)
     if element.get("fwdToMessageId") and state is not State.QUEUED:
         # It goes on to the same person under another id, whose own receipts tell the end.
         # Source: https://developer-aggregation.vibes.com/reference/version-31-features (alternate delivery).
@@ -572,7 +303,7 @@ def _receipt(element: Element, raw: Mapping[str, Any]) -> DeliveryReport | None:
         message=message,
         code=code,
         status=stage,
-        detail=detail[:_DETAIL_LENGTH],
+        detail=shortened(detail),
         at=_time(element.get("receiptDate", "")),
         part=part,
         raw=raw,
@@ -620,13 +351,13 @@ def _weight(report: DeliveryReport) -> int:
 
 
 def _reply(element: Element, raw: Mapping[str, Any]) -> InboundText | None:
-    message = _child(element, "message")
+    message = child_of(element, "message")
     vendor_id = element.get("messageId", "").strip()
-    sender, recipient = (_number(_child(element, name)) for name in ("source", "destination"))
+    sender, recipient = (_number(child_of(element, name)) for name in ("source", "destination"))
     if not vendor_id or not sender or not recipient:
         return None
     return InboundText(
-        vendor_id=vendor_id + _place(_child(element, "longMessageInfo")),
+        vendor_id=vendor_id + _place(child_of(element, "longMessageInfo")),
         sender=sender,
         recipient=recipient,
         text=(message.text or "") if message is not None else "",
@@ -656,18 +387,9 @@ def _number(element: Element | None) -> str:
     return f"+1{match[1]}" if match else address
 
 
-def _flag(element: Element | None, name: str) -> bool | None:
-    value = element.get(name, "").strip().lower() if element is not None else ""
-    return {"true": True, "1": True, "false": False, "0": False}.get(value)
-
-
 def _time(value: str) -> datetime | None:
     """Read a date with its zone; one without says nothing, for Vibes' servers stand in several."""
-    try:
-        moment = datetime.fromisoformat(_SPACE_BEFORE_ZONE.sub("", value.strip()))
-    except ValueError:
-        return None
-    return moment if moment.tzinfo else None
+    return moment(_SPACE_BEFORE_ZONE.sub("", value.strip()), None)
 
 
 def _aside(why: str, raw: Mapping[str, Any]) -> Parsed:
