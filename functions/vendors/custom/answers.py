@@ -92,14 +92,13 @@ def outcome_of(definition: Definition, answer: Answer, redact: Callable[[str], s
         identity = success.id.read(document) if success.id else ""
         if identity or not success.id:
             return Accepted(identity)
-    errors = definition.errors
-    code = _read(errors.code, document)
-    detail = redact(errors.message.read(document))
-    row = errors.table.get(code) if code else None
-    code = redact(code)[:_CODE_LENGTH] or str(status)
-    if row is None and answer.http.is_client_error:
+    errors, refuses = definition.errors, answer.http.is_client_error
+    code, detail = _read(errors.code, document), redact(errors.message.read(document))
+    row = errors.table.get(code) if code and (status in _SUCCESS or refuses) else None
+    if row is None and refuses:
         row = errors.statuses.get(str(status)) or _usual(status)
-    if row is None or not (status in _SUCCESS or answer.http.is_client_error):
+    code = redact(code)[:_CODE_LENGTH] or str(status)
+    if row is None:
         return Unknown(shortened(f"{definition.name} answered {status}: {detail}"), code)
     return answer.http.refusal(row.reason, row.retry, code, detail)
 

@@ -40,6 +40,7 @@ PARTS: Mapping[str, Part] = {
     "text": Part(lambda _, text: _bytes(text), argument=True),
 }
 """The parts by name; vendors hash the body first where their gateways sign before they send."""
+_NO_KEY = "The key of the signature is missing, or not encoded as the definition says."
 _KEYS: Mapping[str, Callable[[str], bytes]] = {
     "text": str.encode,
     "hex": bytes.fromhex,
@@ -65,7 +66,9 @@ def check_signature(signature: Signature, callback: Callback, values: Values) ->
     try:
         key = _KEYS[signature.key_encoding](signature.key.fill(values))
     except ValueError as error:
-        raise NotAuthenticError("The key of the signature is missing or not encoded as the definition says.") from error
+        raise NotAuthenticError(_NO_KEY) from error
+    if not key:
+        raise NotAuthenticError(_NO_KEY)
     signed = b"".join(_part(part, callback) for part in signature.over)
     mac = hmac.digest(key, signed, signature.algorithm)
     expected = mac.hex() if signature.encoding == "hex" else base64.b64encode(mac).decode()

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from functions.vendors.contract import DeliveryReport, Parsed
+from functions.vendors.contract import Accepted, DeliveryReport, Parsed, Reason, Retry, Unknown
 from functions.vendors.custom.adapter import Custom
 from tests.vendors.custom.samples import APIS, NAMES, NOW, account, call, definition, moved, settings, wired
 from tests.vendors.kit import Reply
@@ -108,3 +108,88 @@ def test_reports_find_their_messages(vendor, name):
     assert reports
     assert all(bool(report.message) != vendor.reports_by_vendor_id(provider) for report in reports)
     assert vendor.reports_by_vendor_id(provider) == (name == "seven")
+
+
+XML_ANSWER = (
+    '<?xml version="1.0" encoding="UTF-8"?><mt-submission-response><messages count="1"><message><to>447700900000</to>'
+    "<messageId>0A0000000123ABCD1</messageId><status>{status}</status></message></messages></mt-submission-response>"
+)
+FORMATS = {
+    "xml": (XML_ANSWER, "messages.message.status", "messages.message.messageId"),
+    "form": ("status={status}&messageId=0A0000000123ABCD1", "status", "messageId"),
+    "text": ("{status} 0A0000000123ABCD1\n", {"path": "body:", "until": " "}, {"path": "body:", "after": " "}),
+    "json": ('[{{"status": {status}}}, {{"id": "0A0000000123ABCD1"}}]', "[0].status", "[1].id"),
+}
+
+
+@pytest.mark.parametrize("form", FORMATS)
+async def test_an_answer_may_have_any_format(vendor, http, form):
+    """XML, as Vonage gives on request, a form, a line of text and a JSON list are read by the same paths and places."""
+    answer, status, identity = FORMATS[form]
+    described = definition("vonage") | {
+        "answerFormat": form,
+        "success": {"statuses": [200], "when": [{"in": [0], **place(status)}], "id": identity},
+        "errors": {"code": status, "table": {"9": {"reason": "account"}}},
+    }
+
+    async def outcome(code):
+        async with recorder(Reply(200, answer.format(status=code).encode())) as server:
+            provider = account(moved(described, server.url), APIS["vonage"].credentials)
+            [found] = (await vendor.send(provider, call(), http)).values()
+        return found
+
+    assert await outcome("0") == Accepted("0A0000000123ABCD1")
+    assert (await outcome("9")).reason is Reason.ACCOUNT
+    assert isinstance(await outcome("5"), Unknown)
+
+
+def place(written):
+    """Return a place in its long form."""
+    return {"path": written} if isinstance(written, str) else written
+
+
+@pytest.mark.parametrize(
+    ("statuses", "status", "expected"),
+    [
+        ({}, 409, (Reason.OTHER, Retry.NEVER)),
+        ({"409": {"reason": "temporary", "retry": "later"}}, 409, (Reason.TEMPORARY, Retry.LATER)),
+        ({"401": {"reason": "configuration"}}, 401, (Reason.CONFIGURATION, Retry.NEVER)),
+        ({"409": {"reason": "temporary", "retry": "later"}}, 401, (Reason.CREDENTIALS, Retry.NEVER)),
+    ],
+)
+async def test_a_status_means_what_the_definition_says(vendor, http, statuses, status, expected):
+    """A 4xx without a known code goes by the definition's statuses, else by what the status means everywhere."""
+    described = definition("sinch")
+    described["errors"]["statuses"] = statuses
+    async with recorder(Reply(status, b"{}", {"Retry-After": "7"})) as server:
+        provider = account(moved(described, server.url), APIS["sinch"].credentials)
+        [outcome] = (await vendor.send(provider, call(), http)).values()
+
+    assert (outcome.reason, outcome.retry) == expected
+    assert outcome.after == (7.0 if outcome.retry is Retry.LATER else None)
+
+
+@pytest.mark.parametrize("body", [b"<html>", b"", b'{"a": '])
+async def test_an_answer_that_cannot_be_read_takes_no_message(vendor, http, body):
+    """Where a definition goes by the status alone, an answer of another format is none of the vendor's."""
+    described = definition("sinch") | {"success": {"statuses": [200]}}
+    del described["report"]
+    async with recorder(Reply(200, body)) as server:
+        provider = account(moved(described, server.url), APIS["sinch"].credentials)
+        [outcome] = (await vendor.send(provider, call(), http)).values()
+
+    assert isinstance(outcome, Unknown)
+
+
+async def test_a_code_that_is_not_there_is_no_code(vendor, http):
+    """A row for an empty code refuses nothing, and a code without end is cut."""
+    described = definition("sinch")
+    described["errors"] |= {"table": {"": {"reason": "account"}}}
+    outcomes = []
+    for body in (b"{}", b'{"code": "%s"}' % (b"x" * 500)):
+        async with recorder(Reply(200, body)) as server:
+            provider = account(moved(described, server.url), APIS["sinch"].credentials)
+            outcomes += (await vendor.send(provider, call(), http)).values()
+
+    assert [type(outcome) for outcome in outcomes] == [Unknown, Unknown]
+    assert [outcome.code for outcome in outcomes] == ["200", "x" * 100]

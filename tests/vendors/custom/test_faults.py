@@ -246,6 +246,7 @@ URLS = (
     "https://api.example.com\\evil.example/sms",
     "https://api.example.com#@evil.example/",
     "https://api.example.com/sms#fragment",
+    "https://api.example.com/a\\b",
     "https://api.example.com/a b",
     "https://api.example.com/\r\nHost: evil.example",
     "https://api.example.com/ü",

@@ -43,11 +43,11 @@ def built(text=TEXT, *, credentials=None, sent=None, **request):
 def test_a_form_gives_back_what_went_in(text, secret):
     """Any text and any credential is one field of the form and nothing more, its name too."""
     request = built(
-        text, credentials={"key": secret}, form={"a b&c=": "<{text}>", "key": "{credentials.key}", "to": "{to}"}
+        text, credentials={"key": secret}, form={"a b&c=": "&x=+%41<{text}>", "key": "{credentials.key}", "to": "{to}"}
     )
 
     fields = parse_qsl(request.body, keep_blank_values=True, strict_parsing=True)
-    assert fields == [("a b&c=", f"<{text}>"), ("key", secret), ("to", "+14255550123")]
+    assert fields == [("a b&c=", f"&x=+%41<{text}>"), ("key", secret), ("to", "+14255550123")]
 
 
 @given(text=TEXTS)

@@ -245,6 +245,15 @@ async def test_a_vendor_that_echoes_a_credential_does_not_give_it_away(http, sta
         assert "***" in repr(outcome) or (place != "body" and status == 200 and isinstance(outcome, Accepted))
 
 
+async def test_a_secret_within_another_does_not_uncover_it(http):
+    """Where one credential is the beginning of another, all of the longer one is blacked out."""
+    credentials = {"username": "Canary", "password": "CanaryOfThePassword", "short": "abcd"}
+    async with recorder(Reply(400, b"CanaryOfThePassword and Canary and abcd")) as server:
+        outcome = await sent(minimal(server.url), http, credentials)
+
+    assert outcome.detail == "*** and *** and ***"
+
+
 async def test_words_of_three_letters_are_not_blacked_out(http):
     """Too short a credential is no secret; blacking it out would make words unreadable."""
     async with recorder(Reply(400, b"abc is not known")) as server:
