@@ -17,6 +17,7 @@ from devhost.keys import Keys
 from devhost.settings import read_host_json
 from functions import app as composition
 from functions.gateway.clock import Clock, utc_now
+from functions.gateway.telemetry import Telemetry
 from functions.gateway.timing import Timing
 from functions.settings import Settings
 from functions.storage.ports import Storage
@@ -81,6 +82,7 @@ async def running_gateway(
     clock: Clock = utc_now,
     host_json: Mapping[str, Any] | None = None,
     lease: float = 600.0,
+    telemetry: Telemetry | None = None,
     timing: Timing = Timing(),  # noqa: B008 - it never changes
 ) -> AsyncIterator[Gateway]:
     """Run the gateway.
@@ -94,6 +96,7 @@ async def running_gateway(
         clock: The time now, in UTC.
         host_json: The host's settings; the app's own when left out.
         lease: Seconds for which a received queue message is hidden.
+        telemetry: What is told of all it does; nothing when left out. Whoever opened it closes it.
         timing: How long the gateway waits for what.
     """
     keys = keys or Keys.fresh()
@@ -108,7 +111,7 @@ async def running_gateway(
         lease=lease,
     )
     await host.start()
-    application = composition.build(settings(host.url), storage, clock=clock, timing=timing)
+    application = composition.build(settings(host.url), storage, clock=clock, telemetry=telemetry, timing=timing)
     composition.install(application)
     try:
         async with aiohttp.ClientSession() as session:

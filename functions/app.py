@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING
@@ -26,15 +26,18 @@ from functions.gateway.readiness import Readiness
 from functions.gateway.reconcile import Reconciler
 from functions.gateway.reports import Reports
 from functions.gateway.sweep import Sweeper
+from functions.gateway.telemetry import Silent, Telemetry
 from functions.gateway.timing import Timing
 from functions.gateway.vendorids import VendorIds
 from functions.outbound import VendorHttp
-from functions.settings import Settings, SettingsError, read_settings
+from functions.settings import Settings, SettingsError, read_settings, read_telemetry
 from functions.storage.ports import Storage
+from functions.telemetry import open_telemetry
 from functions.vendors.contract import Vendor
 from functions.vendors.registry import vendors
 
 if TYPE_CHECKING:
+    import aiohttp
     from azure.core.credentials_async import AsyncTokenCredential
 
 log = logging.getLogger("sms.app")
@@ -65,6 +68,7 @@ class Application:
     sweeper: Sweeper
     readiness: Readiness
     clock: Clock
+    telemetry: Telemetry
 
     async def close(self) -> None:
         """Close the connections to vendors; the storage is closed by whoever opened it."""
@@ -77,6 +81,7 @@ def build(
     *,
     clock: Clock = utc_now,
     random_bytes: RandomBytes = secrets.token_bytes,
+    telemetry: Telemetry | None = None,
     timing: Timing = Timing(),  # noqa: B008 - it never changes
 ) -> Application:
     """Put the gateway together.
@@ -86,27 +91,29 @@ def build(
         storage: The ports.
         clock: The time now, in UTC.
         random_bytes: Where ids get their randomness.
+        telemetry: What is told of all it does; nothing when left out. Whoever opened it closes it.
         timing: How long it waits for what.
     """
     for name in _CHATTY:
         logging.getLogger(name).setLevel(logging.WARNING)
-    known, ids, http = vendors(), Ids(clock, random_bytes), _vendor_http(settings)
+    told = telemetry or Silent(clear_numbers=settings.clear_numbers)
+    known, ids, http = vendors(), Ids(clock, random_bytes), _vendor_http(settings, told)
     tables, queues = storage.tables, storage.queues
     directory = Directory(tables, storage.secrets, known, clock, ids, allow_local_vendors=settings.allow_local_vendors)
-    index, opt_outs = BatchIndex(tables), OptOuts(tables, clock)
+    index, opt_outs = BatchIndex(tables), OptOuts(tables, clock, told)
     messages = MessageLog(tables, index, clock)
-    inbound = Inbound(tables, directory, opt_outs, clock, ids)
-    closer = Closer(tables, index, messages, opt_outs)
+    inbound = Inbound(tables, directory, opt_outs, clock, ids, told)
+    closer = Closer(tables, index, messages, opt_outs, told)
     commit = GroupCommit(tables)
     vendor_ids, pacer = VendorIds(tables, commit), Pacer(clock)
-    reports = Reports(tables, commit, vendor_ids, opt_outs, closer, clock, timing)
+    reports = Reports(tables, commit, vendor_ids, opt_outs, closer, clock, timing, told)
     return Application(
         settings=settings,
         storage=storage,
         vendors=known,
         http=http,
         directory=directory,
-        acceptor=Acceptor(tables, queues, directory, index, clock, ids, queue=DISPATCH_QUEUE),
+        acceptor=Acceptor(tables, queues, directory, index, clock, ids, queue=DISPATCH_QUEUE, telemetry=told),
         dispatcher=Dispatcher(
             tables,
             queues,
@@ -120,9 +127,10 @@ def build(
             queue=DISPATCH_QUEUE,
             public_url=settings.public_url,
             timing=timing,
+            telemetry=told,
         ),
         messages=messages,
-        callbacks=Callbacks(directory, reports, inbound, known),
+        callbacks=Callbacks(directory, reports, inbound, known, told),
         inbound=inbound,
         opt_outs=opt_outs,
         sweeper=Sweeper(
@@ -130,20 +138,30 @@ def build(
             index,
             messages,
             closer,
-            Reconciler(directory, reports, http, pacer, clock),
+            Reconciler(directory, reports, http, pacer, clock, told),
             known,
             clock,
             queue=DISPATCH_QUEUE,
             report_window=settings.report_window,
             timing=timing,
+            telemetry=told,
         ),
         readiness=Readiness(storage, clock),
         clock=clock,
+        telemetry=told,
     )
 
 
-def _vendor_http(settings: Settings) -> VendorHttp:
-    return VendorHttp(settings.vendor_timeout, _identity(settings), local=settings.allow_local_vendors)
+def _vendor_http(settings: Settings, told: Telemetry) -> VendorHttp:
+    def watches() -> Sequence[aiohttp.TraceConfig]:
+        if not told.on:
+            return ()
+        from functions.telemetry.vendor_http import watch  # noqa: PLC0415 - slow to import
+
+        return (watch(),)
+
+    local = settings.allow_local_vendors
+    return VendorHttp(settings.vendor_timeout, _identity(settings), local=local, watched_by=watches)
 
 
 def _identity(settings: Settings) -> Callable[[], AsyncTokenCredential]:
@@ -189,6 +207,7 @@ class _Process:
 
     storage: Storage | None = None
     application: Application | None = None
+    telemetry: Telemetry | None = None
 
 
 def _settings() -> Settings:
@@ -223,21 +242,33 @@ def open_storage() -> Storage:
 def application() -> Application:
     """Return the process's gateway, built on first use inside the event loop that runs the functions."""
     if _Process.application is None:
-        _Process.application = build(_settings(), open_storage())
+        _Process.application = build(_settings(), open_storage(), telemetry=telemetry())
     return _Process.application
+
+
+def telemetry() -> Telemetry:
+    """Return the process's telemetry, opened on first use; an app that cannot be built has it too, to say why."""
+    if _Process.application is not None:
+        return _Process.application.telemetry
+    if _Process.telemetry is None:
+        _Process.telemetry = open_telemetry(read_telemetry(os.environ))
+    return _Process.telemetry
 
 
 def install(made: Application | None) -> None:
     """Make the functions use a gateway that was built elsewhere, or none; for the dev host and for tests."""
     _Process.application = made
     _Process.storage = made.storage if made else None
+    _Process.telemetry = None
 
 
 async def close() -> None:
     """Close what this process has built; for hosts that end in good order."""
-    application, storage = _Process.application, _Process.storage
+    application, storage, told = _Process.application, _Process.storage, _Process.telemetry
     install(None)
     if application is not None:
         await application.close()
     if storage is not None:
         await storage.close()
+    if told is not None:
+        await told.close()

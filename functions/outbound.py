@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 if TYPE_CHECKING:
@@ -19,9 +19,18 @@ class VendorHttp:
         timeout: Seconds that one call may take, connecting included.
         credential: Makes the identity of the app.
         local: Whether this machine and private networks may be called.
+        watched_by: Makes what is told of each request, once aiohttp is needed.
     """
 
-    def __init__(self, timeout: float, credential: Callable[[], AsyncTokenCredential], *, local: bool = False) -> None:
+    def __init__(
+        self,
+        timeout: float,
+        credential: Callable[[], AsyncTokenCredential],
+        *,
+        local: bool = False,
+        watched_by: Callable[[], Sequence[aiohttp.TraceConfig]] = tuple,
+    ) -> None:
+        self._watched_by = watched_by
         self.timeout = timeout
         self.credential = credential
         self._local = local
@@ -42,6 +51,7 @@ class VendorHttp:
                 timeout=aiohttp.ClientTimeout(total=self.timeout, sock_connect=min(10.0, self.timeout)),
                 cookie_jar=aiohttp.DummyCookieJar(),
                 trust_env=False,
+                trace_configs=list(self._watched_by()),
             )
         return self._session
 

@@ -70,6 +70,40 @@ APP_SETTINGS = (
         "them.",
     ),
     AppSetting(
+        "SMS_LOG_CLEAR_NUMBERS",
+        "false",
+        "Whether log lines show phone numbers whole; else they read +1425•••0123. Texts are in no log line either way.",
+    ),
+    AppSetting(
+        "APPLICATIONINSIGHTS_CONNECTION_STRING",
+        None,
+        "The Application Insights resource that spans, figures and log lines are exported to; the host exports its own "
+        "there too.",
+    ),
+    AppSetting(
+        "APPLICATIONINSIGHTS_AUTHENTICATION_STRING",
+        None,
+        "`Authorization=AAD`, with `;ClientId=…` for a user-assigned identity: sign in there with the app's identity. "
+        "Without it the connection string's key is all that is asked for.",
+    ),
+    AppSetting(
+        "OTEL_EXPORTER_OTLP_ENDPOINT",
+        None,
+        "The OpenTelemetry collector to export to by OTLP over HTTP, such as http://collector:4318. The other standard "
+        "OTEL_* variables hold too.",
+    ),
+    AppSetting(
+        "OTEL_EXPORTER_OTLP_PROTOCOL",
+        "http/protobuf",
+        "Set it to `http/protobuf`, the only one the gateway speaks: without it the host takes the endpoint for gRPC.",
+    ),
+    AppSetting(
+        "PYTHON_ENABLE_OPENTELEMETRY",
+        "false",
+        "Read by the Python worker. `true` where anything is exported: spans then follow the host's, and the host does "
+        "not export our log lines a second time.",
+    ),
+    AppSetting(
         "AzureWebJobsStorage",
         None,
         "The storage account's connection string; the Functions host reads it too. Leave it out to use identity.",
@@ -95,12 +129,80 @@ _ACCOUNT = re.compile(r"[a-z0-9]{3,24}")
 _SERVICE_URL = re.compile(r"https?://[A-Za-z0-9.-]+(:[0-9]{1,5})?(/[A-Za-z0-9]+)?/?")
 _VAULT_URL = re.compile(r"https://[A-Za-z0-9.-]+(:[0-9]{1,5})?/?")
 _PUBLIC_URL = re.compile(r"https?://([A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?/*")
+_SIGN_IN = re.compile(r"(ClientId=[^;=\s]+;)?Authorization=AAD(;ClientId=[^;=\s]+)?")
+"""Microsoft's exporter would go on without signing in if it could not read this."""
 _EXAMPLES = {
+    _SIGN_IN: "Authorization=AAD;ClientId=<client id>",
     _ACCOUNT: "contosostorage, without a dot or an address",
     _SERVICE_URL: "https://contoso.table.core.windows.net",
     _VAULT_URL: "https://contoso.vault.azure.net",
 }
 _FAMILIES = ("azure", "embedded")
+
+
+_SIGNALS = ("traces", "metrics", "logs")
+_OTLP_ENDPOINTS = tuple(f"OTEL_EXPORTER_OTLP_{name.upper()}_ENDPOINT" for name in _SIGNALS)
+_METRICS_EVERY = "10000"
+"""Milliseconds. An instance that is let go takes with it what it has not exported yet, and one that scales to zero may
+live for less than the minute that is OpenTelemetry's default."""
+
+
+@dataclass(frozen=True, slots=True)
+class TelemetrySettings:
+    """Where telemetry goes, and how much it shows.
+
+    Args:
+        otlp: Whether to a collector by OTLP; the standard variables say where and how.
+        azure_monitor: The connection string of Application Insights; empty for none.
+        signals: Which of traces, metrics and logs.
+        clear_numbers: Whether log lines show phone numbers whole.
+        metrics_every: Milliseconds between two exports of metrics.
+        site: The function app's name on Azure; empty elsewhere.
+        worker_knows: Whether the Python worker was told that the app exports by itself.
+    """
+
+    otlp: bool = False
+    azure_monitor: str = ""
+    signals: frozenset[str] = frozenset(_SIGNALS)
+    clear_numbers: bool = False
+    metrics_every: float = float(_METRICS_EVERY)
+    site: str = ""
+    worker_knows: bool = False
+
+    @property
+    def exports(self) -> bool:
+        """Whether anything is exported at all."""
+        return bool(self.signals) and (self.otlp or bool(self.azure_monitor))
+
+
+def read_telemetry(environment: Mapping[str, str]) -> TelemetrySettings:
+    """Read where telemetry goes; never fails, so that an app that is configured wrongly can still say so.
+
+    Source: https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables.
+    """
+
+    def text(name: str) -> str:
+        return environment.get(name, "").strip()
+
+    off = _says_true(environment, "OTEL_SDK_DISABLED")
+    every = environment.get("OTEL_METRIC_EXPORT_INTERVAL", "").strip()
+    return TelemetrySettings(
+        otlp=bool(text("OTEL_EXPORTER_OTLP_ENDPOINT")) or any(environment.get(name) for name in _OTLP_ENDPOINTS),
+        azure_monitor=text("APPLICATIONINSIGHTS_CONNECTION_STRING"),
+        signals=frozenset(
+            name
+            for name in _SIGNALS
+            if not off and environment.get(f"OTEL_{name.upper()}_EXPORTER", "").strip().lower() != "none"
+        ),
+        clear_numbers=_says_true(environment, "SMS_LOG_CLEAR_NUMBERS"),
+        metrics_every=float(every if every.isdecimal() and int(every) else _METRICS_EVERY),
+        site=environment.get("WEBSITE_SITE_NAME", ""),
+        worker_knows=text("PYTHON_ENABLE_OPENTELEMETRY").lower() in {"true", "1"},
+    )
+
+
+def _says_true(environment: Mapping[str, str], name: str) -> bool:
+    return environment.get(name, "").strip().lower() == "true"
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +227,7 @@ class Settings:
     keep_raw: timedelta | None
     allow_local_vendors: bool
     trusted_proxies: int
+    clear_numbers: bool
     connection_string: str
     table_url: str
     queue_url: str
@@ -157,6 +260,7 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
         keep_raw=_days("SMS_KEEP_RAW_DAYS", text("SMS_KEEP_RAW_DAYS")),
         allow_local_vendors=_flag("SMS_ALLOW_LOCAL_VENDORS", text("SMS_ALLOW_LOCAL_VENDORS")),
         trusted_proxies=int(_number("SMS_TRUSTED_PROXIES", text("SMS_TRUSTED_PROXIES"), 0, 5)),
+        clear_numbers=_flag("SMS_LOG_CLEAR_NUMBERS", text("SMS_LOG_CLEAR_NUMBERS")),
         connection_string=_connection_string("AzureWebJobsStorage", text("AzureWebJobsStorage")),
         table_url=_shaped(
             "AzureWebJobsStorage__tableServiceUri", text("AzureWebJobsStorage__tableServiceUri"), _SERVICE_URL
@@ -168,6 +272,8 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
         or (f"https://{account}.queue.core.windows.net" if account else ""),
         client_id=text("AzureWebJobsStorage__clientId"),
     )
+    _one_of("OTEL_EXPORTER_OTLP_PROTOCOL", text("OTEL_EXPORTER_OTLP_PROTOCOL"), ("http/protobuf",))
+    _shaped("APPLICATIONINSIGHTS_AUTHENTICATION_STRING", text("APPLICATIONINSIGHTS_AUTHENTICATION_STRING"), _SIGN_IN)
     _check_together(settings)
     return settings
 

@@ -155,7 +155,7 @@ async def start_gateway(storage, clock, documented):
     """Give a function that starts a gateway with app settings by name; one at a time, ``stop`` ends it early."""
     running: list[AsyncExitStack] = []
 
-    async def start(*, on=None, timing: Timing | None = None, **changed: str) -> Gateway:
+    async def start(*, on=None, timing: Timing | None = None, telemetry=None, **changed: str) -> Gateway:
         environment = {
             "SMS_STORAGE": "embedded",
             "SMS_ALLOW_LOCAL_VENDORS": "true",
@@ -173,6 +173,7 @@ async def start_gateway(storage, clock, documented):
                 clock=clock,
                 host_json=host_json,
                 timing=timing or Timing(),
+                telemetry=telemetry,
             )
         )
 

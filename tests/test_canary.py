@@ -536,13 +536,14 @@ def leak_into_queue(monkeypatch, ready):
     from functions.gateway import envelope
 
     real = envelope.dispatch
-    monkeypatch.setattr(envelope, "dispatch", lambda batch: real(batch)[:-1] + f',"token":"{TOKENS["first"]}"}}')
+    token = f',"token":"{TOKENS["first"]}"}}'
+    monkeypatch.setattr(envelope, "dispatch", lambda batch, **more: real(batch, **more)[:-1] + token)
 
 
 def leak_into_traceback(monkeypatch, ready):
     """Let an exception with a credential in it out of a function that a queue starts, as it would be unguarded."""
 
-    async def dispatch(self, batch):
+    async def dispatch(self, batch, **more):
         raise ValueError(f"bad connection string endpoint=x;accesskey={ACS_KEYS['first']}")
 
     async def unguarded(_, work):

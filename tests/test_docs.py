@@ -25,6 +25,7 @@ from functions.app import DISPATCH_QUEUE, POISON_QUEUE, storage_from
 from functions.gateway.models import RefusalCode
 from functions.gateway.problems import Kind
 from functions.gateway.states import FINAL
+from functions.gateway.telemetry import METRICS
 from functions.gateway.timing import Timing
 from functions.settings import APP_SETTINGS, read_settings
 from functions.triggers.api import OPERATIONS, STATUSES, TITLES
@@ -175,6 +176,13 @@ TABLES = {
         [
             [vendor.description.title, vendor.description.capabilities.callback_authentication]
             for vendor in vendors().values()
+        ],
+    ),
+    "metrics": lambda: table(
+        ["name", "is a", "in", "by", "what"],
+        [
+            [f"`{one.name}`", one.instrument, one.unit, " ".join(f"`{name}`" for name in one.attributes), one.help]
+            for one in METRICS
         ],
     ),
     "timing": lambda: table(

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import logging
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -23,6 +24,7 @@ from functions.gateway import envelope
 from functions.gateway.clock import Clock, Ids, derived_id, from_ms, message_id, to_ms, ulid_ms
 from functions.gateway.directory import Directory, ProviderRecord, SenderRecord, Snapshot
 from functions.gateway.facts import MAX_BATCH, MAX_BATCH_BYTES, TABLE, Batch, Item, accepted_row
+from functions.gateway.figures import Figures, labels
 from functions.gateway.index import BatchIndex
 from functions.gateway.models import (
     MAX_MESSAGES,
@@ -39,8 +41,12 @@ from functions.gateway.numbers import NumberError, Recipient, alphanumeric_allow
 from functions.gateway.packing import pack, unpack
 from functions.gateway.problems import FieldError, Kind, ProblemError, invalid
 from functions.gateway.segments import Segmentation, segment, unsendable
+from functions.gateway.telemetry import BATCH, BATCHES, MESSAGES, SILENT, Attributes, Telemetry
+from functions.gateway.telemetry import Kind as SpanKind
 from functions.storage.ports import Queues, Row, StaleError, Tables
 from functions.vendors.contract import Description, SenderType, Vendor
+
+log = logging.getLogger("sms.accept")
 
 IDEMPOTENCY_TABLE = "idempotency"
 IDEMPOTENCY_KEPT = timedelta(hours=48)
@@ -77,10 +83,15 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True)
 class _Call:
-    """A call whose ids and answer are fixed."""
+    """A call whose ids and answer are fixed.
+
+    Args:
+        came_from: What its figures are broken down by.
+    """
 
     batches: Sequence[Batch]
     answer: SendAnswer
+    came_from: Attributes
 
 
 class Acceptor:
@@ -96,7 +107,10 @@ class Acceptor:
         ids: Ids,
         *,
         queue: str,
+        telemetry: Telemetry = SILENT,
     ) -> None:
+        self._telemetry = telemetry
+        self._figures = Figures(telemetry)
         self._tables = tables
         self._queues = queues
         self._directory = directory
@@ -116,28 +130,46 @@ class Acceptor:
         Raises:
             ProblemError: Nothing of it can be sent, or the key was used for another request.
         """
+        with self._telemetry.span("accept") as span:
+            call, stored = await self._accept(request, key=key, body=body)
+            span.set(MESSAGES, call.answer.accepted)
+            span.set(BATCHES, len(stored))
+        return call.answer
+
+    async def _accept(self, request: SendRequest, *, key: str | None, body: bytes) -> tuple[_Call, list[Batch]]:
+        """Return the call, and those of its batches that were stored now and not by an earlier request."""
         seed = self._ids.new()
         if key is not None:
             earlier = await self._tables.get(IDEMPOTENCY_TABLE, *_key_place(key, request.business_unit))
             if earlier is not None and (found := self._earlier(earlier, body)) is not None:
                 seed, answer = found
                 if await self._stored(answer):
-                    return answer
+                    return _Call((), answer, {}), []
         call = await self._plan(request, seed)
         if not call.batches:
+            self._figures.refused(call.came_from, call.answer.messages)
             raise _all_refused(call.answer)
         if key is not None:
             call = await self._claim(key, request, body, seed, call)
         await self._index.add(call.batches)
         inserted = await asyncio.gather(*(self._tables.insert(TABLE, [accepted_row(batch)]) for batch in call.batches))
-        await asyncio.gather(
-            *(
-                self._queues.put(self._queue, envelope.dispatch(batch.id))
-                for batch, new in zip(call.batches, inserted, strict=True)
-                if new
-            )
-        )
-        return call.answer
+        stored = [batch for batch, new in zip(call.batches, inserted, strict=True) if new]
+        if stored:
+            self._figures.accepted(stored)
+            self._figures.refused(call.came_from, call.answer.messages)
+            self._tell(call, stored)
+        await asyncio.gather(*(self._put(batch) for batch in stored))
+        return call, stored
+
+    def _tell(self, call: _Call, stored: Sequence[Batch]) -> None:
+        extra = dict(call.came_from) | {MESSAGES: call.answer.accepted, BATCH: stored[0].id}
+        words = "Accepted %d messages and refused %d, batches %s and %d more"
+        log.info(words, call.answer.accepted, call.answer.refused, stored[0].id, len(stored) - 1, extra=extra)
+
+    async def _put(self, batch: Batch) -> None:
+        with self._telemetry.span(f"queue {self._queue}", SpanKind.PRODUCER, {BATCH: batch.id}):
+            message = envelope.dispatch(batch.id, due=self._clock(), trace=self._telemetry.here())
+            await self._queues.put(self._queue, message)
 
     async def origin(self, name: str, business_unit: str | None) -> Origin:
         """Return the active sender of this id or address.
@@ -183,7 +215,7 @@ class Acceptor:
         checked = [_check(message, origin) for message in wanted]
         created = from_ms(ulid_ms(seed))
         _check_validity(request, origin)
-        groups = _groups(checked)
+        groups, trace = _groups(checked), self._telemetry.here()
         batches = [
             Batch(
                 id=derived_id(seed, number),
@@ -196,6 +228,7 @@ class Acceptor:
                 created=created,
                 validity=request.validity_period,
                 items=tuple(item for _, item in group),
+                trace=trace,
             )
             for number, group in enumerate(groups)
         ]
@@ -209,7 +242,9 @@ class Acceptor:
             for place, (message, (found, warnings)) in enumerate(zip(wanted, checked, strict=True))
         ]
         accepted = sum(item.status == _QUEUED for item in items)
-        return _Call(batches, SendAnswer(accepted=accepted, refused=len(items) - accepted, messages=items))
+        came_from = labels(origin.provider.vendor, origin.provider.id, origin.sender.id, request.category)
+        answer = SendAnswer(accepted=accepted, refused=len(items) - accepted, messages=items)
+        return _Call(batches, answer, came_from)
 
     async def _claim(self, key: str, request: SendRequest, body: bytes, seed: str, call: _Call) -> _Call:
         """Fix the ids and the answer under the key; when another request did so first, take its own."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Mapping
 from dataclasses import replace
 
@@ -13,6 +14,8 @@ from functions.gateway.inbound import Inbound
 from functions.gateway.problems import Kind, ProblemError, not_found
 from functions.gateway.reports import Reports
 from functions.gateway.sources import is_from
+from functions.gateway.telemetry import CALLBACKS_REFUSED, PROVIDER, REASON, SILENT, VENDOR, Telemetry
+from functions.gateway.telemetry import Kind as SpanKind
 from functions.vendors.contract import (
     Answer,
     Callback,
@@ -25,6 +28,8 @@ from functions.vendors.contract import (
     Vendor,
 )
 
+log = logging.getLogger("sms.callbacks")
+
 KINDS = ("report", "inbound")
 _REREAD_AFTER = 1.0
 """Seconds after which a failed check is worth reading the provider again: its secret may just have been changed."""
@@ -33,7 +38,16 @@ _REREAD_AFTER = 1.0
 class Callbacks:
     """Takes callbacks and events."""
 
-    def __init__(self, directory: Directory, reports: Reports, inbound: Inbound, vendors: Mapping[str, Vendor]) -> None:
+    def __init__(
+        self,
+        directory: Directory,
+        reports: Reports,
+        inbound: Inbound,
+        vendors: Mapping[str, Vendor],
+        telemetry: Telemetry = SILENT,
+    ) -> None:
+        self._telemetry = telemetry
+        self._names = frozenset(vendors)
         self._directory = directory
         self._reports = reports
         self._inbound = inbound
@@ -51,9 +65,24 @@ class Callbacks:
         Raises:
             ProblemError: The provider is not there, the callback is not authentic, or it cannot be read.
         """
-        if callback.kind not in KINDS:
-            raise not_found("callback", callback.kind)
-        provider = await self._provider(vendor_name, identity, FRESH_FOR)
+        provider: ProviderRecord | None = None
+        try:
+            if callback.kind not in KINDS:
+                raise not_found("callback", callback.kind)
+            provider = await self._provider(vendor_name, identity, FRESH_FOR)
+            return await self._take(vendor_name, provider, callback, source)
+        except ProblemError as problem:
+            self._tell_refused(vendor_name, provider, problem)
+            raise
+
+    def _tell_refused(self, vendor: str, provider: ProviderRecord | None, problem: ProblemError) -> None:
+        """Count and log it; what the address names counts only where it is ours, for anybody can name anything."""
+        known = vendor if vendor in self._names else "none"
+        told = {VENDOR: known, PROVIDER: provider.id if provider else "", REASON: problem.kind.value}
+        self._telemetry.count(CALLBACKS_REFUSED, told)
+        log.warning("A callback of %s was refused: %s", known, problem.kind.value, extra=told)
+
+    async def _take(self, vendor_name: str, provider: ProviderRecord, callback: Callback, source: str) -> Answer:
         vendor = self._directory.vendor(vendor_name)
         if callback.method not in vendor.description.callback_methods:
             raise ProblemError(Kind.NOT_FOUND, f"{vendor.description.title} does not call back by {callback.method}.")
@@ -61,7 +90,7 @@ class Callbacks:
         try:
             await self._verify(vendor, provider, callback, source)
         except NotAuthenticError:
-            provider = await self._provider(vendor_name, identity, _REREAD_AFTER)
+            provider = await self._provider(vendor_name, provider.id, _REREAD_AFTER)
             try:
                 await self._verify(vendor, provider, callback, source)
             except NotAuthenticError as error:
@@ -85,7 +114,8 @@ class Callbacks:
             parsed = vendor.parse_event(event) if vendor else _aside(event, f"No vendor sends {event.type} events.")
         except MalformedError as error:
             parsed = _aside(event, str(error))
-        await self._keep(parsed, name, None)
+        with self._telemetry.span("take event", SpanKind.CONSUMER, {VENDOR: name}):
+            await self._keep(parsed, name, None)
 
     async def _keep(self, parsed: Parsed, vendor: str, provider: str | None) -> None:
         await asyncio.gather(

@@ -10,9 +10,11 @@ from dataclasses import replace
 
 from functions.gateway.consent import Entry, OptOuts
 from functions.gateway.facts import OUR_OWN, SUMMARY, TABLE, Facts
+from functions.gateway.figures import Figures
 from functions.gateway.index import BatchIndex
 from functions.gateway.messagelog import MessageLog, summarise
 from functions.gateway.models import MessageSummary
+from functions.gateway.telemetry import SILENT, Telemetry
 from functions.storage.ports import Row, StaleError, Tables
 from functions.vendors.contract import Reason, Refused, State
 
@@ -22,7 +24,10 @@ _OPEN = frozenset({State.QUEUED, State.SENT})
 class Closer:
     """Closes batches."""
 
-    def __init__(self, tables: Tables, index: BatchIndex, messages: MessageLog, opt_outs: OptOuts) -> None:
+    def __init__(
+        self, tables: Tables, index: BatchIndex, messages: MessageLog, opt_outs: OptOuts, telemetry: Telemetry = SILENT
+    ) -> None:
+        self._figures = Figures(telemetry)
         self._tables = tables
         self._index = index
         self._messages = messages
@@ -50,6 +55,8 @@ class Closer:
                 await self._index.close(entry, facts.batch, messages)
             except StaleError:
                 continue
+            if entry.messages is None:
+                self._figures.closed(facts, messages)
             return
 
     async def _note_opt_outs(self, facts: Facts, messages: list[MessageSummary]) -> None:

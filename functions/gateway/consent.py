@@ -15,6 +15,7 @@ from datetime import datetime
 from typing import Any
 
 from functions.gateway.clock import Clock, from_ms, to_ms
+from functions.gateway.telemetry import OPT_OUTS, REASON, SILENT, Telemetry
 from functions.storage.ports import Row, Tables
 
 TABLE = "optouts"
@@ -48,7 +49,8 @@ class Entry:
 class OptOuts:
     """Knows who must not be texted."""
 
-    def __init__(self, tables: Tables, clock: Clock) -> None:
+    def __init__(self, tables: Tables, clock: Clock, telemetry: Telemetry = SILENT) -> None:
+        self._telemetry = telemetry
         self._tables = tables
         self._clock = clock
         self._entries: dict[tuple[str, str], Entry] = {}
@@ -106,6 +108,8 @@ class OptOuts:
         ).hexdigest()
         await self._tables.insert(TABLE, [_row(f"{recorded:013d}:{unique}", entry)])
         self._fold(entry)
+        if changes and entry.opted_out:
+            self._telemetry.count(OPT_OUTS, {REASON: entry.source})
         return changes
 
     def list(self) -> Iterable[Entry]:

@@ -14,17 +14,36 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from time import perf_counter
 
 from functions.gateway import envelope
 from functions.gateway.clock import Clock, message_id
 from functions.gateway.consent import Entry, OptOuts
 from functions.gateway.directory import FRESH_FOR, Directory, ProviderRecord
 from functions.gateway.facts import OUR_OWN, TABLE, Attempt, Batch, Facts, outcome_row, read_facts, sending_row
+from functions.gateway.figures import ADAPTER, Figures, failure_of, outcome_word
 from functions.gateway.messagelog import MessageLog
 from functions.gateway.models import ProviderState
 from functions.gateway.pacing import Pacer
 from functions.gateway.problems import ProblemError
 from functions.gateway.story import Plan, Rules, lease_end, plan, running
+from functions.gateway.telemetry import (
+    ATTEMPT,
+    BATCH,
+    MESSAGE,
+    MESSAGES,
+    NOWHERE,
+    OUTCOME,
+    PROVIDER,
+    SENDER,
+    SILENT,
+    VENDOR,
+    Attribute,
+    Kind,
+    Span,
+    Telemetry,
+    Trace,
+)
 from functions.gateway.timing import Timing
 from functions.gateway.vendorids import VendorIds
 from functions.gateway.wiring import TOKEN, callback_url
@@ -45,6 +64,7 @@ from functions.vendors.contract import (
 
 log = logging.getLogger("sms.dispatch")
 
+_UNNAMED = Unknown("The vendor's answer does not name it.")
 _DIED = Unknown("The worker ended before it wrote what the vendor answered.")
 _LEFT_OVER = Refused(Reason.TEMPORARY, Retry.LATER, code=OUR_OWN, detail="Not begun: the attempt's time was up.")
 _NOT_BEGUN = Refused(
@@ -85,7 +105,10 @@ class Dispatcher:
         queue: str,
         public_url: str,
         timing: Timing,
+        telemetry: Telemetry = SILENT,
     ) -> None:
+        self._telemetry = telemetry
+        self._figures = Figures(telemetry)
         self._tables = tables
         self._queues = queues
         self._directory = directory
@@ -99,15 +122,29 @@ class Dispatcher:
         self._public_url = public_url
         self._timing = timing
 
-    async def dispatch(self, batch: str) -> None:
+    async def dispatch(self, batch: str, *, due: datetime | None = None, trace: Trace = NOWHERE) -> None:
         """Do what is due for a batch now and see to it that the rest is done later.
 
         May be called any number of times, by any number of workers at once.
+
+        Args:
+            batch: Its id.
+            due: Since when it waits to be taken up, where that is known.
+            trace: Where it was queued.
         """
-        facts = read_facts([row async for row in self._tables.query(TABLE, batch)])
-        if facts is None or facts.closed:
-            return
-        facts = await self._bury(facts)
+        with self._telemetry.span("dispatch", Kind.CONSUMER, {BATCH: batch}, parent=trace) as span:
+            facts = read_facts([row async for row in self._tables.query(TABLE, batch)])
+            if facts is None or facts.closed:
+                return
+            self._figures.taken_up(facts.batch, due, self._clock())
+            if not trace:
+                self._telemetry.link(facts.batch.trace)
+            for name, value in _known_of(facts.batch).items():
+                span.set(name, value)
+            await self._dispatch(await self._bury(facts), span)
+
+    async def _dispatch(self, facts: Facts, span: Span) -> None:
+        batch = facts.batch.id
         vendor = self._directory.vendor(facts.batch.vendor)
         rules = Rules.of(vendor.description.capabilities, self._timing, batch)
         step = plan(facts, self._clock(), rules)
@@ -117,17 +154,22 @@ class Dispatcher:
             attempt = await self._claim(facts, step)
             if attempt is None:
                 return
+            span.set(ATTEMPT, attempt.number)
+            span.set(MESSAGES, len(attempt.indices))
             outcomes = await self._carry_out(facts, attempt, step, vendor)
             await self._note_opt_outs(facts.batch, outcomes)
             ended = self._clock()
             await self._write(facts.batch.id, attempt, outcomes, ended)
             done = replace(attempt, outcomes=outcomes, ended=ended)
             after = replace(facts, attempts=(*facts.attempts, done))
+            self._figures.attempted(facts, after, done)
             step = plan(after, self._clock(), rules)
             if step.send or step.lookup:
                 step = replace(step, wait=0.0)
         if step.wait is not None:
-            await self._queues.put(self._queue, envelope.dispatch(batch), delay=step.wait)
+            due = self._clock() + timedelta(seconds=step.wait)
+            message = envelope.dispatch(batch, due=due, trace=self._telemetry.here())
+            await self._queues.put(self._queue, message, delay=step.wait)
 
     async def _bury(self, facts: Facts) -> Facts:
         """Write the outcome that a dead worker could not: nobody knows."""
@@ -136,9 +178,12 @@ class Dispatcher:
         if dead is None or now < lease_end(dead):
             return facts
         outcomes: dict[int, Outcome] = dict.fromkeys(dead.indices, _DIED)
-        await self._tables.insert(TABLE, [outcome_row(facts.batch.id, dead.number, outcomes, now)])
-        again = read_facts([row async for row in self._tables.query(TABLE, facts.batch.id)])
-        return again or facts
+        row = outcome_row(facts.batch.id, dead.number, outcomes, now)
+        written = await self._tables.insert(TABLE, [row])
+        again = read_facts([row async for row in self._tables.query(TABLE, facts.batch.id)]) or facts
+        if row.key in written:
+            self._figures.attempted(facts, again, replace(dead, outcomes=outcomes, ended=now))
+        return again
 
     async def _claim(self, facts: Facts, step: Plan) -> Attempt | None:
         """Claim the next attempt; ``None`` when another worker has it."""
@@ -212,18 +257,32 @@ class Dispatcher:
         for account in context.accounts if indices else ():
             if self._clock() >= context.deadline:
                 return outcomes | dict.fromkeys(indices, _LEFT_OVER)
-            try:
-                answered = await context.vendor.send(account, call, self._http)
-            except Exception as error:  # noqa: BLE001 - an adapter's fault must not lose the batch
-                _log_failure(batch.vendor, error)
-                answered = {}
-            missing = Unknown("The vendor's answer does not name it.")
-            outcomes |= {index: answered.get(message_id(batch.id, index), missing) for index in indices}
+            answered = await self._send(context, account, call)
+            outcomes |= {index: answered.get(message_id(batch.id, index), _UNNAMED) for index in indices}
             if not all(_wrong_credentials(outcomes[index]) for index in indices):
                 break
         if context.keep_vendor_ids:
             await self._keep_vendor_ids(batch, outcomes)
         return outcomes
+
+    async def _send(self, context: _Context, account: Account, call: SendCall) -> Mapping[str, Outcome]:
+        """Make the call itself and tell of it; an adapter that fails has answered nothing."""
+        batch, started = context.batch, perf_counter()
+        with self._telemetry.span(f"send {batch.vendor}", Kind.CLIENT, _known_of(batch)) as span:
+            _name_messages(span, call)
+            try:
+                answered = await context.vendor.send(account, call, self._http)
+            except Exception as error:  # noqa: BLE001 - an adapter's fault must not lose the batch
+                _log_failure(batch.vendor, error)
+                answered, failure = {}, ADAPTER
+            else:
+                outcomes = [answered.get(message.id, _UNNAMED) for message in call.messages]
+                span.set(OUTCOME, " ".join(sorted({outcome_word(outcome) for outcome in outcomes})))
+                failure = failure_of(outcomes)
+            if failure:
+                span.fail(failure)
+        self._figures.called(batch, perf_counter() - started, failure)
+        return answered
 
     async def _keep_vendor_ids(self, batch: Batch, outcomes: Mapping[int, Outcome]) -> None:
         """Keep the vendor's ids at once: its reports, which name nothing else, may be on their way already."""
@@ -274,11 +333,15 @@ class Dispatcher:
         call = _send_call(context, indices, first, self._clock())
         outcomes: dict[int, Outcome] = dict.fromkeys(indices, Unknown("The vendor's log could not be read."))
         for account in context.accounts:
-            try:
-                found = await context.vendor.lookup(account, call, known, self._http)
-            except Exception as error:  # noqa: BLE001 - an adapter's fault must not lose the batch
-                _log_failure(context.batch.vendor, error)
-                continue
+            with self._telemetry.span(f"look up {context.batch.vendor}", Kind.CLIENT, _known_of(context.batch)) as span:
+                _name_messages(span, call)
+                try:
+                    found = await context.vendor.lookup(account, call, known, self._http)
+                except Exception as error:  # noqa: BLE001 - an adapter's fault must not lose the batch
+                    _log_failure(context.batch.vendor, error)
+                    self._figures.adapter_failed(context.batch)
+                    span.fail(ADAPTER)
+                    continue
             for index in indices:
                 if isinstance(outcomes[index], Unknown):
                     outcomes[index] = found.get(message_id(context.batch.id, index), outcomes[index])
@@ -347,6 +410,16 @@ def _send_call(context: _Context, indices: Sequence[int], first: datetime, now: 
         report_url=context.report_url,
         category=batch.category,
     )
+
+
+def _known_of(batch: Batch) -> dict[str, Attribute]:
+    return {BATCH: batch.id, VENDOR: batch.vendor, PROVIDER: batch.provider, SENDER: batch.sender_id}
+
+
+def _name_messages(span: Span, call: SendCall) -> None:
+    span.set(MESSAGES, len(call.messages))
+    if len(call.messages) == 1:
+        span.set(MESSAGE, call.messages[0].id)
 
 
 def _wrong_credentials(outcome: Outcome) -> bool:

@@ -18,7 +18,8 @@ import orjson
 from functions.gateway.clock import from_ms, to_ms
 from functions.gateway.packing import pack, unpack
 from functions.gateway.states import rank
-from functions.storage.ports import Row
+from functions.gateway.telemetry import NOWHERE, Trace
+from functions.storage.ports import Row, Tables
 from functions.vendors.contract import (
     Accepted,
     Category,
@@ -68,6 +69,7 @@ class Batch:
     Args:
         sender_id: The sender's id; its type and address are kept as they were.
         validity: Seconds from ``created`` after which the messages are worthless, or ``None``.
+        trace: Where the call was traced that accepted it, so that whatever comes later can point there.
     """
 
     id: str
@@ -80,6 +82,7 @@ class Batch:
     created: datetime
     validity: int | None
     items: tuple[Item, ...]
+    trace: Trace = NOWHERE
 
     @property
     def expires(self) -> datetime | None:
@@ -140,7 +143,7 @@ class Facts:
 
 def accepted_row(batch: Batch) -> Row:
     """Return the row that makes the batch exist."""
-    document = {
+    document: dict[str, Any] = {
         "provider": batch.provider,
         "vendor": batch.vendor,
         "senderId": batch.sender_id,
@@ -154,6 +157,8 @@ def accepted_row(batch: Batch) -> Row:
             [item.to, item.text, item.segments, item.encoding, item.reference, item.metadata] for item in batch.items
         ],
     }
+    if batch.trace:
+        document["trace"] = batch.trace.kept()
     return Row(batch.id, ACCEPTED, pack(document))
 
 
@@ -171,6 +176,7 @@ def batch_of(row: Row) -> Batch:
         created=from_ms(document["created"]),
         validity=document["validity"],
         items=tuple(Item(*item) for item in document["items"]),
+        trace=Trace.of(document.get("trace")),
     )
 
 
@@ -218,6 +224,14 @@ def report_row(batch: str, index: int, report: DeliveryReport, received: datetim
             "raw": orjson.dumps(dict(report.raw), default=str).decode(errors="replace")[:_RAW_LENGTH],
         },
     )
+
+
+async def delivered_parts(tables: Tables, batch: str, index: int) -> frozenset[int]:
+    """Return the parts of a long message that were reported as delivered: one storage request."""
+    first = f"report:{index:02d}:{rank(State.DELIVERED):02d}:"
+    rows = tables.query(TABLE, batch, after=first, before=f"{first}g")
+    reports = [_report(row) async for row in rows]
+    return frozenset(report.part.number for report in reports if report.part)
 
 
 def read_facts(rows: Sequence[Row]) -> Facts | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import logging
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import Any
@@ -17,8 +18,11 @@ from functions.gateway.keywords import KeywordKind, classify
 from functions.gateway.models import InboundPage, InboundView
 from functions.gateway.numbers import normalise_inbound
 from functions.gateway.paging import read_place, write_place
+from functions.gateway.telemetry import INBOUND, PROVIDER, REASON, SENDER, SILENT, VENDOR, Telemetry
 from functions.storage.ports import Row, Tables
 from functions.vendors.contract import InboundText
+
+log = logging.getLogger("sms.inbound")
 
 TABLE = "inbound"
 SEEN_TABLE = "inboundseen"
@@ -31,7 +35,16 @@ _KINDS = {kind.value: kind for kind in KeywordKind}
 class Inbound:
     """Keeps inbound messages and lists them."""
 
-    def __init__(self, tables: Tables, directory: Directory, opt_outs: OptOuts, clock: Clock, ids: Ids) -> None:
+    def __init__(
+        self,
+        tables: Tables,
+        directory: Directory,
+        opt_outs: OptOuts,
+        clock: Clock,
+        ids: Ids,
+        telemetry: Telemetry = SILENT,
+    ) -> None:
+        self._telemetry = telemetry
         self._tables = tables
         self._directory = directory
         self._opt_outs = opt_outs
@@ -90,7 +103,12 @@ class Inbound:
             "raw": orjson.dumps(dict(text.raw), default=str).decode(errors="replace")[:_RAW_LENGTH],
         }
         milliseconds = to_ms(received)
-        await self._tables.insert(TABLE, [Row(bucket(milliseconds), newest_first(milliseconds, identity), values)])
+        row = Row(bucket(milliseconds), newest_first(milliseconds, identity), values)
+        if row.key in await self._tables.insert(TABLE, [row]):
+            word = kind.value if kind else ""
+            told = {VENDOR: vendor, PROVIDER: owner, SENDER: sender.id if sender else "", REASON: word}
+            self._telemetry.count(INBOUND, told)
+            log.info("A reply from %s was stored: %s", self._telemetry.number(person), word or "text", extra=told)
 
     async def _first_seen(self, name: str) -> str:
         """Return the id under which a text was first seen; a repeat, however late, finds the same."""

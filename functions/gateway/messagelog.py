@@ -118,6 +118,7 @@ class MessageLog:
             vendor_id=where.vendor_id or None,
             expires_at=facts.batch.expires,
             corrected=where.corrected,
+            trace_id=facts.batch.trace.id or None,
             timeline=timeline(facts, index),
         )
 

@@ -372,6 +372,9 @@ class MessageView(MessageSummary):
     vendor_id: str | None = None
     expires_at: datetime | None = None
     corrected: bool = Field(default=False, description="A late report turned a failure into a delivery.")
+    trace_id: str | None = Field(
+        default=None, description="The trace of the call that sent it, where telemetry was on: docs/telemetry.md."
+    )
     timeline: list[TimelineEntry]
 
 

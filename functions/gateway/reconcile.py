@@ -9,11 +9,13 @@ from datetime import timedelta
 from functions.gateway.clock import Clock, message_id
 from functions.gateway.directory import Directory
 from functions.gateway.facts import Facts
+from functions.gateway.figures import ADAPTER, Figures
 from functions.gateway.pacing import Pacer
 from functions.gateway.problems import ProblemError
 from functions.gateway.reports import Reports
 from functions.gateway.states import FINAL
 from functions.gateway.story import standing
+from functions.gateway.telemetry import MESSAGE, PROVIDER, SILENT, VENDOR, Kind, Telemetry
 from functions.vendors.contract import DeliveryReport, Http, Vendor
 
 log = logging.getLogger("sms.reconcile")
@@ -25,7 +27,17 @@ _PATIENCE = timedelta(minutes=1)
 class Reconciler:
     """Asks for the state of messages that the vendor took and never reported as final."""
 
-    def __init__(self, directory: Directory, reports: Reports, http: Http, pacer: Pacer, clock: Clock) -> None:
+    def __init__(
+        self,
+        directory: Directory,
+        reports: Reports,
+        http: Http,
+        pacer: Pacer,
+        clock: Clock,
+        telemetry: Telemetry = SILENT,
+    ) -> None:
+        self._telemetry = telemetry
+        self._figures = Figures(telemetry)
         self._directory = directory
         self._reports = reports
         self._http = http
@@ -55,15 +67,21 @@ class Reconciler:
             provider = await self._directory.provider(facts.batch.provider, max_age=60)
         except ProblemError:
             return None
+        identity = message_id(facts.batch.id, place)
+        known = {VENDOR: facts.batch.vendor, PROVIDER: facts.batch.provider, MESSAGE: identity}
         for account in await self._directory.accounts(provider):
             rate = vendor.calls_per_second(account.settings)
             if rate and not await self._pacer.turn(provider.id, rate, self._clock() + _PATIENCE):
                 return None
-            try:
-                report = await vendor.report_of(account, message_id(facts.batch.id, place), vendor_id, self._http)
-            except Exception as error:  # noqa: BLE001 - an adapter's fault must not stop the sweep
-                log.error("The %s adapter failed with %s", facts.batch.vendor, type(error).__name__)  # noqa: TRY400
-                continue
+            with self._telemetry.span(f"ask {facts.batch.vendor}", Kind.CLIENT, known) as span:
+                try:
+                    report = await vendor.report_of(account, identity, vendor_id, self._http)
+                except Exception as error:  # noqa: BLE001 - an adapter's fault must not stop the sweep
+                    words = "The %s adapter failed with %s"
+                    log.error(words, facts.batch.vendor, type(error).__name__, extra=known)  # noqa: TRY400
+                    self._figures.adapter_failed(facts.batch)
+                    span.fail(ADAPTER)
+                    continue
             if report is not None:
                 return report
         return None

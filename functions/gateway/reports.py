@@ -7,21 +7,24 @@ import hashlib
 import logging
 from collections import OrderedDict
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 import orjson
 
-from functions.gateway.clock import Clock, bucket, is_ulid, split_message_id, to_ms
+from functions.gateway.clock import Clock, bucket, is_ulid, message_id, split_message_id, to_ms
 from functions.gateway.closing import Closer
 from functions.gateway.commit import GroupCommit
 from functions.gateway.consent import Entry, OptOuts
-from functions.gateway.facts import ACCEPTED, TABLE, batch_of, report_row
+from functions.gateway.facts import ACCEPTED, TABLE, batch_of, delivered_parts, report_row
+from functions.gateway.figures import Figures, labels_of, log_bad_end
 from functions.gateway.numbers import normalise_inbound
+from functions.gateway.states import FINAL
+from functions.gateway.telemetry import SET_ASIDE, SILENT, VENDOR, Attributes, Telemetry, Trace
 from functions.gateway.timing import Timing
 from functions.gateway.vendorids import VendorIds
 from functions.storage.ports import Row, Tables, Value
-from functions.vendors.contract import DeliveryReport, Reason, SetAside
+from functions.vendors.contract import DeliveryReport, Reason, SetAside, State
 
 log = logging.getLogger("sms.reports")
 
@@ -32,13 +35,20 @@ _RAW_LENGTH = 16_000
 
 @dataclass(frozen=True, slots=True)
 class _Head:
-    """What a report is checked against."""
+    """What a report is checked against, and what its figures are broken down by.
+
+    Args:
+        told: What this process counted of the messages, by their places.
+    """
 
     provider: str
     vendor: str
     sender: str
     recipients: tuple[str, ...]
     created: datetime
+    labels: Attributes
+    trace: Trace
+    told: dict[int, State] = field(default_factory=dict)
 
 
 class Reports:
@@ -53,7 +63,10 @@ class Reports:
         closer: Closer,
         clock: Clock,
         timing: Timing,
+        telemetry: Telemetry = SILENT,
     ) -> None:
+        self._telemetry = telemetry
+        self._figures = Figures(telemetry)
         self._tables = tables
         self._vendor_ids = vendor_ids
         self._commit = commit
@@ -103,6 +116,7 @@ class Reports:
             raw = orjson.dumps(dict(report.raw), default=str).decode(errors="replace")
             await self.set_aside([SetAside("It fits no message of this provider.", raw)], vendor=vendor)
             return
+        self._telemetry.link(head.trace)
         received = self._clock()
         new = await self._commit.insert(TABLE, report_row(batch, index, report, received))
         if report.reason is Reason.OPTED_OUT:
@@ -117,8 +131,24 @@ class Reports:
                     note=report.code,
                 )
             )
+        if new:
+            await self._count(head, batch, index, report, received)
         if new and self._clock() - head.created > self._never_closed_before:
             await self._sum_up_again(batch)
+
+    async def _count(self, head: _Head, batch: str, index: int, report: DeliveryReport, received: datetime) -> None:
+        state = report.state
+        if state is State.DELIVERED and report.part is not None and report.part.count > 1:
+            if not self._telemetry.on:
+                return
+            # The other parts may have been reported to other instances.
+            arrived = await delivered_parts(self._tables, batch, index)
+            state = state if len(arrived) >= report.part.count else State.SENT
+        age = (received - head.created).total_seconds()
+        news = self._figures.reported(head.told, head.labels, index, state, report.reason, age)
+        if news and (state is State.UNKNOWN or state in FINAL - {State.DELIVERED}):
+            number = self._telemetry.number(head.recipients[index])
+            log_bad_end(head.labels, message_id(batch, index), number, state, report.reason)
 
     async def _sum_up_again(self, batch: str) -> None:
         """Sum a batch up again if it was already; reports that came together look once."""
@@ -138,7 +168,7 @@ class Reports:
         """Keep what could not be used, for a person to look at."""
         now = to_ms(self._clock())
         for item in items:
-            log.warning("Set aside an item from %s: %s", vendor, item.why)
+            log.warning("Set aside an item from %s: %s", vendor, item.why, extra={VENDOR: vendor})
             said = f"{vendor}|{item.why}|{item.raw}".encode(errors="replace")
             digest = hashlib.blake2b(said, digest_size=12).hexdigest()
             values: dict[str, Value] = {
@@ -147,7 +177,8 @@ class Reports:
                 "raw": item.raw[:_RAW_LENGTH],
                 "received": now,
             }
-            await self._commit.insert(SET_ASIDE_TABLE, Row(bucket(now), digest, values))
+            if await self._commit.insert(SET_ASIDE_TABLE, Row(bucket(now), digest, values)):
+                self._telemetry.count(SET_ASIDE, {VENDOR: vendor})
 
     async def _head(self, batch: str) -> _Head | None:
         """Return what never changes of a batch, read once per process."""
@@ -171,6 +202,8 @@ class Reports:
             whole.sender.address,
             tuple(item.to for item in whole.items),
             whole.created,
+            labels_of(whole),
+            whole.trace,
         )
         self._heads[batch] = head
         while len(self._heads) > _KEPT_BATCHES:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from functions.gateway import envelope
@@ -20,6 +20,7 @@ from functions.gateway.messagelog import MessageLog
 from functions.gateway.reconcile import Reconciler
 from functions.gateway.states import FINAL
 from functions.gateway.story import Rules, plan, standing
+from functions.gateway.telemetry import BATCH, OLDEST_OPEN, OLDEST_UNSENT, SILENT, Telemetry
 from functions.gateway.timing import Timing
 from functions.storage.ports import Queues
 from functions.vendors.contract import Vendor
@@ -31,11 +32,16 @@ _AT_ONCE = 16
 
 @dataclass(frozen=True, slots=True)
 class Swept:
-    """What a sweep did, in batches."""
+    """What a sweep did, in batches.
+
+    Args:
+        unsent: Seconds that the oldest batch looked at has waited in which something is left to do.
+    """
 
     looked_at: int = 0
     queued: int = 0
     closed: int = 0
+    unsent: float = field(default=0.0, compare=False)
 
 
 class Sweeper:
@@ -54,7 +60,9 @@ class Sweeper:
         queue: str,
         report_window: timedelta,
         timing: Timing,
+        telemetry: Telemetry = SILENT,
     ) -> None:
+        self._telemetry = telemetry
         self._queues = queues
         self._index = index
         self._messages = messages
@@ -72,6 +80,10 @@ class Sweeper:
         Args:
             since_last: How long ago the sweep before this one was; a batch is due when its age passed a step since.
         """
+        with self._telemetry.span("sweep"):
+            return await self._sweep(since_last)
+
+    async def _sweep(self, since_last: timedelta) -> Swept:
         now = self._clock()
         swept = Swept()
         limit = asyncio.Semaphore(_AT_ONCE)
@@ -84,11 +96,18 @@ class Sweeper:
 
         # Twice the window: a batch is closed at the latest when its window has passed, but the app may have been down.
         entries = self._index.newest(since=now - 2 * self._report_window, until=now - self._timing.grace)
-        due = [
-            entry async for entry in entries if entry.messages is None and self._is_due(now - entry.created, since_last)
-        ]
+        still_open = [entry async for entry in entries if entry.messages is None]
+        due = [entry for entry in still_open if self._is_due(now - entry.created, since_last)]
         for done in await asyncio.gather(*(one(entry) for entry in due)):
-            swept = Swept(swept.looked_at + 1, swept.queued + done.queued, swept.closed + done.closed)
+            swept = Swept(
+                swept.looked_at + 1,
+                swept.queued + done.queued,
+                swept.closed + done.closed,
+                max(swept.unsent, done.unsent),
+            )
+        oldest = max(((now - entry.created).total_seconds() for entry in still_open), default=0.0)
+        self._telemetry.record(OLDEST_OPEN, {}, oldest)
+        self._telemetry.record(OLDEST_UNSENT, {}, swept.unsent)
         return swept
 
     def _is_due(self, age: timedelta, since_last: timedelta) -> bool:
@@ -119,7 +138,7 @@ class Sweeper:
             facts, now - self._timing.grace, Rules.of(vendor.description.capabilities, self._timing, entry.batch)
         )
         if step.send or step.lookup or step.wait == 0.0:
-            log.info("Queued batch %s again", entry.batch)
-            await self._queues.put(self._queue, envelope.dispatch(entry.batch))
-            return Swept(queued=1)
-        return Swept()
+            log.info("Queued batch %s again", entry.batch, extra={BATCH: entry.batch})
+            await self._queues.put(self._queue, envelope.dispatch(entry.batch, due=now, trace=facts.batch.trace))
+            return Swept(queued=1, unsent=age.total_seconds())
+        return Swept(unsent=0.0 if step.wait is None else age.total_seconds())

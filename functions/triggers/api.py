@@ -18,8 +18,10 @@ import orjson
 from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic_core import ErrorDetails, from_json
 
-from functions.app import Application, application
+from functions.app import Application, application, telemetry
 from functions.gateway.problems import FieldError, Kind, ProblemError
+from functions.gateway.telemetry import NOWHERE, Trace
+from functions.gateway.telemetry import Kind as SpanKind
 from functions.storage.ports import StorageError, TooLargeError
 from functions.triggers.failures import place_of
 
@@ -175,6 +177,27 @@ def operation(blueprint: func.Blueprint, **declared: Any) -> Callable[[AnyHandle
 
 async def answer(described: Operation, handler: Handler, req: func.HttpRequest) -> func.HttpResponse:
     """Carry out one request; whatever happens, the caller gets an answer that says so."""
+    route = f"/api/{described.route}"
+    known = {"http.request.method": described.method, "http.route": route}
+    with telemetry().span(f"{described.method} {route}", SpanKind.SERVER, known, _trace(described, req)) as span:
+        response = await _answer(described, handler, req)
+        span.set("http.response.status_code", response.status_code)
+        if response.status_code >= _INTERNAL_ERROR:
+            span.fail(str(response.status_code))
+        return response
+
+
+def _trace(described: Operation, req: func.HttpRequest) -> Trace:
+    """Return the caller's trace; whoever needs no key could make up any.
+
+    Source: https://www.w3.org/TR/trace-context.
+    """
+    if described.anonymous:
+        return NOWHERE
+    return Trace(req.headers.get("traceparent") or "", req.headers.get("tracestate") or "")
+
+
+async def _answer(described: Operation, handler: Handler, req: func.HttpRequest) -> func.HttpResponse:
     try:
         return _response(await handler(_read(described, req)))
     except ProblemError as error:

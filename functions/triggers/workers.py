@@ -5,7 +5,7 @@ from __future__ import annotations
 import azure.functions as func
 
 from functions.app import DISPATCH_QUEUE, application
-from functions.gateway.envelope import batch_to_dispatch
+from functions.gateway.envelope import read_work
 from functions.triggers.failures import carry_out
 from functions.triggers.names import DISPATCH
 
@@ -16,4 +16,9 @@ blueprint = func.Blueprint()
 @blueprint.queue_trigger(arg_name="msg", queue_name=DISPATCH_QUEUE, connection="AzureWebJobsStorage")
 async def dispatch_batch(msg: func.QueueMessage) -> None:
     """Hand a batch to its vendor."""
-    await carry_out(DISPATCH, lambda: application().dispatcher.dispatch(batch_to_dispatch(msg.get_body())))
+    await carry_out(DISPATCH, lambda: _dispatch(msg.get_body()))
+
+
+async def _dispatch(body: bytes) -> None:
+    work = read_work(body)
+    await application().dispatcher.dispatch(work.batch, due=work.due, trace=work.trace)

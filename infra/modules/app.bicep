@@ -47,6 +47,8 @@ var settings = {
   AzureWebJobsDisableHomepage: 'true'
   APPLICATIONINSIGHTS_CONNECTION_STRING: insightsConnectionString
   APPLICATIONINSIGHTS_AUTHENTICATION_STRING: 'ClientId=${identityClientId};Authorization=AAD'
+  // The app exports by itself: the worker follows the host's spans, and the host does not export the app's lines again.
+  PYTHON_ENABLE_OPENTELEMETRY: 'true'
   SMS_KEY_VAULT_URL: vaultUrl
   SMS_PUBLIC_URL: empty(publicUrl) ? 'https://${app.properties.defaultHostName}' : publicUrl
 }

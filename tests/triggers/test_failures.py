@@ -43,10 +43,10 @@ async def test_a_failed_dispatch_is_done_again(ready, monkeypatch, caplog):
     dispatcher = type(ready.gateway.application.dispatcher)
     real, failures = dispatcher.dispatch, [StorageError("secret"), asyncio.CancelledError("secret")]
 
-    async def dispatch(self, batch):
+    async def dispatch(self, batch, **more):
         if failures:
             raise failures.pop()
-        await real(self, batch)
+        await real(self, batch, **more)
 
     monkeypatch.setattr(dispatcher, "dispatch", dispatch)
     with caplog.at_level(logging.DEBUG):
