@@ -1,4 +1,4 @@
-"""Every command of this project: python3 dev.py setup | run | test | check | bench | package | after-deploy.
+"""Every command of this project: python3 dev.py setup | run | test | check | bench | package | postdeploy.
 
 Standard library only: it runs before anything is installed. The syntax of this file stays within Python 3.6, so that an
 older interpreter gets as far as the line that names the version it lacks.
@@ -583,11 +583,11 @@ def package(arguments: Sequence[str]) -> int:
     return hand_over([str(venv.python), "-m", "infra.package", *arguments], os.environ)
 
 
-def after_deploy(arguments: Sequence[str]) -> int:
+def postdeploy(arguments: Sequence[str]) -> int:
     """Subscribe to events and test the app on Azure; --help says more."""
     venv = main_venv(ROOT)
     make(venv)
-    return hand_over([str(venv.python), "-m", "infra.after_deploy", *arguments], os.environ)
+    return hand_over([str(venv.python), "-m", "infra.postdeploy", *arguments], os.environ)
 
 
 def bench(arguments: Sequence[str]) -> int:
@@ -615,7 +615,7 @@ COMMANDS = {
     "check": check,
     "bench": bench,
     "package": package,
-    "after-deploy": after_deploy,
+    "postdeploy": postdeploy,
 }
 
 

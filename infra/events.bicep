@@ -1,4 +1,4 @@
-metadata description = 'The subscriptions to the events of Azure Communication Services. They come after the code, since Azure checks that the function is there. Deploy into the resource group of the system topic; python3 dev.py after-deploy does it.'
+metadata description = 'The subscriptions to the events of Azure Communication Services. They come after the code, since Azure checks that the function is there. Deploy into the resource group of the system topic; python3 dev.py postdeploy does it.'
 
 targetScope = 'resourceGroup'
 

@@ -258,7 +258,7 @@ module workbook 'modules/workbook.bicep' = {
   }
 }
 
-// azd keeps outputs under these names in the environment of its hooks; infra/after_deploy.py reads them by the same names.
+// azd keeps outputs under these names in the environment of its hooks; infra/postdeploy.py reads them by the same names.
 
 @description('The address of the app.')
 output GATEWAY_URL string = app.outputs.url

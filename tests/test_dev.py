@@ -160,7 +160,7 @@ def test_run_leaves_all_arguments_to_the_demo(project, handed_over):
     assert handed_over[0][0] == [str(project / ".venv/bin/python"), "-m", "devhost.demo", "--help", "--once"]
 
 
-@pytest.mark.parametrize(("name", "module"), [("package", "infra.package"), ("after-deploy", "infra.after_deploy")])
+@pytest.mark.parametrize(("name", "module"), [("package", "infra.package"), ("postdeploy", "infra.postdeploy")])
 def test_deployment_commands_get_all_arguments(project, handed_over, name, module):
     """Every argument of a deployment command reaches its module in the project's own Python."""
     assert dev.main([name, "--help", "x"]) == 0

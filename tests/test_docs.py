@@ -31,6 +31,8 @@ from functions.settings import APP_SETTINGS, read_settings
 from functions.triggers.api import OPERATIONS, STATUSES, TITLES
 from functions.vendors.contract import CallbackUrls, Reason, State, Vendor, Wiring
 from functions.vendors.registry import vendors
+from infra import cost
+from tests.infra.bicep import template
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = sorted([ROOT / "README.md", ROOT / "CHANGELOG.md", ROOT / "sandbox" / "README.md", *ROOT.glob("docs/**/*.md")])
@@ -149,7 +151,34 @@ def provider_settings():
             yield [f"`{vendor.description.name}`", f"`{one.name}`", ", ".join(marks), one.help]
 
 
+def deployment_parameters():
+    """Return the parameters of the template."""
+    for name, (described, has_default, value) in template("main.bicep").parameters.items():
+        shown = str(value).lower() if isinstance(value, bool) else value
+        yield [f"`{name}`", f"`{shown}`" if has_default and value not in ("", {}) else "", described]
+
+
 TABLES = {
+    "deployment parameters": lambda: table(["parameter", "if not set", "what"], deployment_parameters()),
+    "cost": lambda: table(
+        [
+            "messages come",
+            "a month",
+            "functions",
+            "storage",
+            "telemetry",
+            "in all",
+            "a thousand messages",
+            "Event Grid, `acs` only",
+        ],
+        cost.volume_rows(),
+    ),
+    "cost of standing": lambda: table(["what", "US dollars"], cost.standing_rows()),
+    "cost of a message": lambda: table(
+        ["messages come", "requests to tables", "to queues", "HTTP functions", "other functions", "bytes kept"],
+        cost.use_rows(),
+    ),
+    "prices": lambda: table(["price of", "US dollars", "a", "free a month", "source"], cost.price_rows()),
     "vendor matrix": matrix,
     "provider settings": lambda: table(["vendor", "setting", "", "what"], provider_settings()),
     "vendors": lambda: table(

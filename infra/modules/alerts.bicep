@@ -25,8 +25,9 @@ var queryAlerts = [
   {
     name: 'silent'
     severity: high
-    says: 'No sweep ran to its end: the app does not run, did not load, or lacks a setting.'
-    query: 'requests | where name == "sweep_batches" and success == true | summarize Value = count()'
+    // Each sweep, once a minute, exports this figure.
+    says: 'No sweep was heard of: the app does not run, did not load, lacks a setting, or cannot send telemetry.'
+    query: 'customMetrics | where name == "sms.oldest.open" | summarize Value = count()'
     minutes: 15
     operator: 'LessThan'
     threshold: 1

@@ -43,6 +43,8 @@ var queues = [
   'sms-dispatch'
   eventsQueue
 ]
+// Nothing is triggered by this one, so nothing is poisoned.
+var probeQueue = 'sms-readiness'
 var poisonQueues = [for queueName in queues: '${queueName}-poison']
 var publicAccess = isPrivate ? 'Disabled' : 'Enabled'
 var packageContainer = 'app-package'
@@ -101,7 +103,7 @@ resource queueService 'Microsoft.Storage/storageAccounts/queueServices@2025-08-0
   name: 'default'
 }
 
-resource queue 'Microsoft.Storage/storageAccounts/queueServices/queues@2025-08-01' = [for queueName in concat(queues, poisonQueues): {
+resource queue 'Microsoft.Storage/storageAccounts/queueServices/queues@2025-08-01' = [for queueName in concat(queues, poisonQueues, [probeQueue]): {
   parent: queueService
   name: queueName
 }]

@@ -90,10 +90,16 @@ def template(name):
     path = INFRA / name
     root = parser().parse(path.read_bytes()).root_node
     read = Template(path, root)
-    described = False
+    described = ""
     for node in named(root):
         if node.type == "decorators":
-            described = any("@description(" in text(child) for child in named(node))
+            calls = [child for child in every(node) if child.type == "call_expression"]
+            texts = [
+                plain(next(part for part in every(call) if part.type == "string"))
+                for call in calls
+                if text(call).startswith("description(")
+            ]
+            described = texts[0].replace("\\'", "'") if texts else ""
             continue
         children = named(node)
         name = text(children[0]) if children else ""
@@ -107,5 +113,5 @@ def template(name):
                 read.outputs[name] = described
             case "resource_declaration":
                 read.resources[name] = (plain(children[1]), children[-1])
-        described = False
+        described = ""
     return read

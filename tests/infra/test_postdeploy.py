@@ -8,9 +8,9 @@ from itertools import pairwise
 
 import pytest
 
-from infra import after_deploy
-from infra.after_deploy import DeployError, Tools, main
+from infra import postdeploy
 from infra.package import defined
+from infra.postdeploy import DeployError, Tools, main
 from tests.infra.bicep import template
 
 AZD = {
@@ -98,16 +98,16 @@ def test_by_hand_the_outputs_come_from_the_deployment():
 
 def test_the_template_has_the_outputs():
     """Every name that is read here is an output of main.bicep."""
-    read = set(re.findall(r"GATEWAY_[A-Z_]+", (after_deploy.TEMPLATE.with_name("after_deploy.py")).read_text()))
-    assert read - {after_deploy.DELIVERY} <= set(template("main.bicep").outputs)
-    assert set(AZD) | {after_deploy.TOPIC} <= set(template("main.bicep").outputs)
+    read = set(re.findall(r"GATEWAY_[A-Z_]+", (postdeploy.TEMPLATE.with_name("postdeploy.py")).read_text()))
+    assert read - {postdeploy.DELIVERY} <= set(template("main.bicep").outputs)
+    assert set(AZD) | {postdeploy.TOPIC} <= set(template("main.bicep").outputs)
 
 
 def test_it_waits_for_functions_and_health():
     """An app that is still starting is asked again until it is there."""
     world = World(functions=[[], [], defined()], health=[(0, "refused"), (503, "starting"), (200, "{}")])
     assert main([], AZD, world.tools) == 0
-    assert world.now == 4 * after_deploy.PAUSE
+    assert world.now == 4 * postdeploy.PAUSE
 
 
 @pytest.mark.parametrize(
@@ -124,7 +124,7 @@ def test_it_gives_up(world, says, capsys):
     """What stays wrong for ten minutes ends with exit code 1 and words on what to look at."""
     assert main([], AZD, world.tools) == 1
     assert says in capsys.readouterr().err
-    assert world.now == pytest.approx(after_deploy.PATIENCE, abs=after_deploy.PAUSE)
+    assert world.now == pytest.approx(postdeploy.PATIENCE, abs=postdeploy.PAUSE)
 
 
 def test_missing_outputs_are_named(capsys):
@@ -145,18 +145,18 @@ def test_a_failed_command_is_quoted(capsys):
 
 def test_without_the_cli(monkeypatch):
     """A machine without the Azure CLI is told where to get it."""
-    monkeypatch.setattr(after_deploy.shutil, "which", lambda name: None)
+    monkeypatch.setattr(postdeploy.shutil, "which", lambda name: None)
     with pytest.raises(DeployError, match="not installed"):
-        after_deploy.az(["account", "show"])
+        postdeploy.az(["account", "show"])
 
 
 async def test_fetching(aiohttp_app):
     """An answer comes with its status and body, an error too, and silence as status 0."""
     import asyncio
 
-    assert await asyncio.to_thread(after_deploy.fetch, f"{aiohttp_app}/well") == (200, "well")
-    assert await asyncio.to_thread(after_deploy.fetch, f"{aiohttp_app}/ill") == (503, "ill")
-    status, _ = await asyncio.to_thread(after_deploy.fetch, "http://127.0.0.1:9/")
+    assert await asyncio.to_thread(postdeploy.fetch, f"{aiohttp_app}/well") == (200, "well")
+    assert await asyncio.to_thread(postdeploy.fetch, f"{aiohttp_app}/ill") == (503, "ill")
+    status, _ = await asyncio.to_thread(postdeploy.fetch, "http://127.0.0.1:9/")
     assert status == 0
 
 

@@ -1,4 +1,4 @@
-"""What comes after the code: the subscriptions to events, then a smoke test: python3 dev.py after-deploy.
+"""What comes after the code: the subscriptions to events, then a smoke test: python3 dev.py postdeploy.
 
 azd runs it with the outputs of the template in its environment; by hand they are read from the deployment. It changes
 nothing when it is run again.
@@ -192,7 +192,7 @@ def check_health(values: Mapping[str, str], tools: Tools) -> None:
 
 def main(arguments: Sequence[str], environment: Mapping[str, str] = os.environ, tools: Tools | None = None) -> int:
     """Do all steps."""
-    parser = argparse.ArgumentParser("dev.py after-deploy", description="Subscribe to events, then test the app.")
+    parser = argparse.ArgumentParser("dev.py postdeploy", description="Subscribe to events, then test the app.")
     parser.add_argument("--resource-group", help="the group that main.bicep was deployed into; not with azd")
     parser.add_argument("--deployment", default="main", help="the name of that deployment, main")
     parser.add_argument("--delivery", choices=("function", "queue"), help="how events come, see infra/events.bicep")
