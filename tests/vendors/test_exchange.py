@@ -211,6 +211,33 @@ async def test_without_a_connection_nothing_was_sent(http):
     assert why(outcome) == "No connection: ClientConnectorError."
 
 
+async def test_a_connection_that_takes_too_long_sent_nothing(http, monkeypatch):
+    """A connection that does not come about in time sent nothing, though aiohttp's error is a timeout, too."""
+
+    async def request(*_arguments, **_options):
+        raise aiohttp.ConnectionTimeoutError
+
+    monkeypatch.setattr(aiohttp.ClientSession, "_request", request)
+    outcome = await exchange(http, "POST", "https://vendor.example.com", headers={})
+
+    assert outcome == Refused(Reason.TEMPORARY, Retry.LATER, detail="No connection: ConnectionTimeoutError.")
+
+
+@pytest.mark.parametrize(("seconds", "connecting"), [(30.0, 10.0), (3.0, 3.0), (None, 5.0)])
+async def test_connecting_has_less_time_than_the_call(http, monkeypatch, seconds, connecting):
+    """A connection gets ten seconds at most, so that an unreachable vendor is told from one that does not answer."""
+    given = []
+
+    async def request(*_arguments, **options):
+        given.append(options["timeout"])
+        raise aiohttp.ConnectionTimeoutError
+
+    monkeypatch.setattr(aiohttp.ClientSession, "_request", request)
+    await exchange(http, "POST", "https://vendor.example.com", headers={}, seconds=seconds)
+
+    assert [(limit.total, limit.sock_connect) for limit in given] == [(seconds or http.timeout, connecting)]
+
+
 async def test_an_address_that_is_none_sent_nothing(http):
     """An address without a host cannot be connected to."""
     outcome = await exchange(http, "POST", "https://", headers={})
