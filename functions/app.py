@@ -18,13 +18,16 @@ from functions.gateway.commit import GroupCommit
 from functions.gateway.consent import OptOuts
 from functions.gateway.directory import Directory
 from functions.gateway.dispatch import Dispatcher
+from functions.gateway.erasures import Erasures
 from functions.gateway.inbound import Inbound
 from functions.gateway.index import BatchIndex
+from functions.gateway.keeping import Kept
 from functions.gateway.messagelog import MessageLog
 from functions.gateway.pacing import Pacer
 from functions.gateway.readiness import Readiness
 from functions.gateway.reconcile import Reconciler
 from functions.gateway.reports import Reports
+from functions.gateway.retention import Retention
 from functions.gateway.sweep import Sweeper
 from functions.gateway.telemetry import Silent, Telemetry
 from functions.gateway.timing import Timing
@@ -67,6 +70,8 @@ class Application:
     opt_outs: OptOuts
     sweeper: Sweeper
     readiness: Readiness
+    retention: Retention
+    erasures: Erasures
     clock: Clock
     telemetry: Telemetry
 
@@ -103,10 +108,11 @@ def build(
     index, opt_outs = BatchIndex(tables), OptOuts(tables, clock, told)
     messages = MessageLog(tables, index, clock)
     inbound = Inbound(tables, directory, opt_outs, clock, ids, told)
+    kept = Kept(settings.keep_messages, settings.keep_inbound, settings.keep_raw)
     closer = Closer(tables, index, messages, opt_outs, told)
     commit = GroupCommit(tables)
     vendor_ids, pacer = VendorIds(tables, commit), Pacer(clock)
-    reports = Reports(tables, commit, vendor_ids, opt_outs, closer, clock, timing, told)
+    reports = Reports(tables, commit, vendor_ids, opt_outs, closer, clock, timing, kept, told)
     return Application(
         settings=settings,
         storage=storage,
@@ -147,6 +153,10 @@ def build(
             telemetry=told,
         ),
         readiness=Readiness(storage, clock),
+        retention=Retention(tables, closer, clock, kept, timing),
+        erasures=Erasures(
+            tables, index, closer, opt_outs, clock, ids, report_window=settings.report_window, timing=timing
+        ),
         clock=clock,
         telemetry=told,
     )

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from functions.gateway.consent import Entry, OptOuts
+from functions.gateway.erasing import ERASED, erase_messages
 from functions.gateway.facts import OUR_OWN, SUMMARY, TABLE, Facts
 from functions.gateway.figures import Figures
 from functions.gateway.index import BatchIndex
@@ -44,25 +45,28 @@ class Closer:
             facts = await self._messages.facts(batch)
             if facts is None:
                 return
+            # A report that came late may have brought words of somebody back who was erased meanwhile.
+            if any(item.to == ERASED for item in facts.batch.items) and await erase_messages(self._tables, batch):
+                continue
             entry = await self._index.get(facts.batch)
             if entry is None:
                 return
             messages = final_messages(facts)
             await self._note_opt_outs(facts, messages)
-            if entry.messages is not None and list(entry.messages) == messages:
+            if entry.messages == messages:
                 return
             try:
                 await self._index.close(entry, facts.batch, messages)
             except StaleError:
                 continue
-            if entry.messages is None:
+            if not entry.closed:
                 self._figures.closed(facts, messages)
             return
 
     async def _note_opt_outs(self, facts: Facts, messages: list[MessageSummary]) -> None:
         """Make sure that whoever the vendor called opted out is on the list, whatever was lost when it said so."""
         for place, message in enumerate(messages):
-            if message.reason is Reason.OPTED_OUT and _said_by_the_vendor(facts, place):
+            if message.reason is Reason.OPTED_OUT and message.to != ERASED and _said_by_the_vendor(facts, place):
                 await self._opt_outs.record(
                     Entry(message.to, message.sender, opted_out=True, at=facts.batch.created, source="vendor")
                 )

@@ -3,6 +3,9 @@
 So checking a hundred recipients costs one storage request, and a STOP that any process recorded before the check is
 seen. Of two entries for one number and sender the one with the later moment counts; a replay of an old text changes
 nothing.
+
+Rows are changed or deleted only when a person is erased. A mark behind them in the ledger then tells every process to
+read all of it anew, since what they hold in memory was read before.
 """
 
 from __future__ import annotations
@@ -15,12 +18,15 @@ from datetime import datetime
 from typing import Any
 
 from functions.gateway.clock import Clock, from_ms, to_ms
+from functions.gateway.rewriting import delete, rewrite, without
 from functions.gateway.telemetry import OPT_OUTS, REASON, SILENT, Telemetry
 from functions.storage.ports import Row, Tables
 
 TABLE = "optouts"
 PARTITION = "ledger"
 ALL_SENDERS = "*"
+OPERATOR = "operator"
+_READ_ANEW = "readAnew"
 OVERLAP_MS = 120_000
 """How far behind its newest entry a process reads again: the clocks of two machines differ, and a write takes time."""
 
@@ -46,6 +52,9 @@ class Entry:
     note: str = ""
 
 
+_Entries = dict[tuple[str, str], Entry]
+
+
 class OptOuts:
     """Knows who must not be texted."""
 
@@ -53,8 +62,9 @@ class OptOuts:
         self._telemetry = telemetry
         self._tables = tables
         self._clock = clock
-        self._entries: dict[tuple[str, str], Entry] = {}
+        self._entries: _Entries = {}
         self._newest = 0
+        self._mark = ""
         self._reading: asyncio.Task[None] | None = None
         self._next: asyncio.Task[None] | None = None
 
@@ -68,15 +78,21 @@ class OptOuts:
         if before is not None:
             await asyncio.wait([before])
         self._reading, self._next = self._next, None
-        after = f"{max(0, self._newest - OVERLAP_MS):013d}"
-        async for row in self._tables.query(TABLE, PARTITION, after=after):
-            self._newest = max(self._newest, int(row.key.partition(":")[0]))
-            self._fold(_entry(row))
+        known, mark = bool(self._entries), self._mark
+        await self._fold_into(self._entries, after=max(0, self._newest - OVERLAP_MS))
+        if known and self._mark != mark:
+            entries: _Entries = {}
+            await self._fold_into(entries, after=0)
+            # Only now: whoever asks meanwhile must not find the list empty.
+            self._entries = entries
 
-    def _fold(self, entry: Entry) -> None:
-        known = self._entries.get((entry.number, entry.sender))
-        if known is None or _weight(entry) > _weight(known):
-            self._entries[entry.number, entry.sender] = entry
+    async def _fold_into(self, entries: _Entries, *, after: int) -> None:
+        async for row in self._tables.query(TABLE, PARTITION, after=f"{after:013d}"):
+            self._newest = max(self._newest, int(row.key.partition(":")[0]))
+            if _READ_ANEW in row.values:
+                self._mark = max(self._mark, row.key)
+            else:
+                _fold(entries, _entry(row))
 
     def blocked(self, number: str, sender: str) -> bool:
         """Tell whether a number must not be texted from a sender, as of the last refresh."""
@@ -107,10 +123,33 @@ class OptOuts:
             f"{entry.number}|{entry.sender}|{entry.opted_out}|{to_ms(entry.at)}".encode(), digest_size=8
         ).hexdigest()
         await self._tables.insert(TABLE, [_row(f"{recorded:013d}:{unique}", entry)])
-        self._fold(entry)
+        _fold(self._entries, entry)
         if changes and entry.opted_out:
             self._telemetry.count(OPT_OUTS, {REASON: entry.source})
         return changes
+
+    async def erase(self, number: str, *, keep: bool) -> int:
+        """Take out of the ledger what it says of a person; doing it again changes nothing more.
+
+        Args:
+            number: E.164 with plus.
+            keep: Whether the number and that it opted out stay, and only the notes of operators go. Without it the
+                person may be texted again.
+
+        Returns:
+            How many entries changed.
+        """
+        rows = [row async for row in self._tables.query(TABLE, PARTITION) if row.values.get("number") == number]
+        if keep:
+            noted = [row for row in rows if row.values["source"] == OPERATOR]
+            changed = await rewrite(self._tables, TABLE, noted, lambda row: without(row, note=""))
+        else:
+            noted, changed = rows, await delete(self._tables, TABLE, rows)
+        if noted or not keep:
+            recorded = to_ms(self._clock())
+            unique = hashlib.blake2b(f"{recorded}".encode(), digest_size=8).hexdigest()
+            await self._tables.insert(TABLE, [Row(PARTITION, f"{recorded:013d}:{unique}", {_READ_ANEW: True})])
+        return changed
 
     def list(self) -> Iterable[Entry]:
         """Return who must not be texted, by number and sender, as of the last refresh."""
@@ -118,6 +157,12 @@ class OptOuts:
             (entry for entry in self._entries.values() if entry.opted_out),
             key=lambda entry: (entry.number, entry.sender),
         )
+
+
+def _fold(entries: _Entries, entry: Entry) -> None:
+    known = entries.get((entry.number, entry.sender))
+    if known is None or _weight(entry) > _weight(known):
+        entries[entry.number, entry.sender] = entry
 
 
 def _weight(entry: Entry) -> tuple[int, bool]:

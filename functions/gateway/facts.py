@@ -221,7 +221,9 @@ def report_row(batch: str, index: int, report: DeliveryReport, received: datetim
             "at": to_ms(report.at) if report.at else 0,
             "received": to_ms(received),
             "part": orjson.dumps(part).decode() if part else "",
-            "raw": orjson.dumps(dict(report.raw), default=str).decode(errors="replace")[:_RAW_LENGTH],
+            "raw": orjson.dumps(dict(report.raw), default=str).decode(errors="replace")[:_RAW_LENGTH]
+            if report.raw
+            else "",
         },
     )
 

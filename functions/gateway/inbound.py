@@ -19,6 +19,7 @@ from functions.gateway.models import InboundPage, InboundView
 from functions.gateway.numbers import normalise_inbound
 from functions.gateway.paging import read_place, write_place
 from functions.gateway.telemetry import INBOUND, PROVIDER, REASON, SENDER, SILENT, VENDOR, Telemetry
+from functions.gateway.walking import newest_rows
 from functions.storage.ports import Row, Tables
 from functions.vendors.contract import InboundText
 
@@ -147,7 +148,8 @@ class Inbound:
         first, last = bucket(to_ms(until)), bucket(to_ms(since))
         items: list[InboundView] = []
         place: tuple[str, str] | None = None
-        async for row in _rows_from(self._tables, first, last, read_place(cursor) if cursor else None):
+        after = read_place(cursor) if cursor else None
+        async for row in newest_rows(self._tables, TABLE, first=first, last=last, after=after):
             view = _view(row)
             wanted = (
                 since <= view.received_at < until
@@ -162,15 +164,6 @@ class Inbound:
             items.append(view)
             place = (row.partition, row.key)
         return InboundPage(items=items, next=None)
-
-
-async def _rows_from(tables: Tables, first: str, last: str, after: tuple[str, str] | None) -> Any:
-    if after is not None:
-        async for row in tables.query(TABLE, after[0], after=after[1]):
-            yield row
-        first = after[0] + "!"
-    async for row in tables.scan(TABLE, first=first, last=last):
-        yield row
 
 
 def _our_sender(

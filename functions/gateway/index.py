@@ -16,6 +16,7 @@ from functions.gateway.clock import bucket, from_ms, newest_first, to_ms
 from functions.gateway.facts import Batch
 from functions.gateway.models import MessageSummary
 from functions.gateway.packing import pack, unpack
+from functions.gateway.walking import newest_rows
 from functions.storage.ports import MAX_ROWS_AT_ONCE, Row, Tables
 
 TABLE = "batchindex"
@@ -27,7 +28,7 @@ class IndexEntry:
     """What the index says of a batch.
 
     Args:
-        messages: The messages as a list shows them; ``None`` while the batch is open.
+        closed: Whether the batch was summed up.
         row: The row it was read from.
     """
 
@@ -38,15 +39,17 @@ class IndexEntry:
     business_unit: str
     count: int
     fingerprint: bytes
-    messages: Sequence[MessageSummary] | None
+    closed: bool
     row: Row
+
+    @property
+    def messages(self) -> list[MessageSummary] | None:
+        """The messages as a list shows them, read anew each time; ``None`` while the batch is open."""
+        return [MessageSummary.model_validate(m) for m in unpack(self.row.values)] if self.closed else None
 
     def may_have(self, mark: str) -> bool:
         """Tell whether the batch may have a message with this mark; one in 170,000 says so wrongly per message."""
-        wanted = _print(mark)
-        return any(
-            self.fingerprint[at : at + _PRINT_BYTES] == wanted for at in range(0, len(self.fingerprint), _PRINT_BYTES)
-        )
+        return _may_have(self.fingerprint, mark)
 
 
 def recipient_mark(number: str) -> str:
@@ -61,6 +64,11 @@ def reference_mark(reference: str) -> str:
 
 def _print(mark: str) -> bytes:
     return hashlib.blake2b(mark.encode(), digest_size=_PRINT_BYTES).digest()
+
+
+def _may_have(fingerprint: bytes, mark: str) -> bool:
+    wanted = _print(mark)
+    return any(fingerprint[at : at + _PRINT_BYTES] == wanted for at in range(0, len(fingerprint), _PRINT_BYTES))
 
 
 def _marks(batch: Batch) -> Iterable[str]:
@@ -96,7 +104,8 @@ def _row(batch: Batch, messages: Sequence[MessageSummary] | None) -> Row:
     )
 
 
-def _entry(row: Row) -> IndexEntry:
+def entry_of(row: Row) -> IndexEntry:
+    """Return what a row of the index says."""
     values: Mapping[str, Any] = row.values
     return IndexEntry(
         batch=values["batch"],
@@ -106,7 +115,7 @@ def _entry(row: Row) -> IndexEntry:
         business_unit=values["businessUnit"],
         count=values["count"],
         fingerprint=values["fingerprint"],
-        messages=[MessageSummary.model_validate(m) for m in unpack(values)] if values["closed"] else None,
+        closed=values["closed"],
         row=row,
     )
 
@@ -126,7 +135,7 @@ class BatchIndex:
     async def get(self, batch: Batch) -> IndexEntry | None:
         """Return the entry of a batch."""
         row = await self._tables.get(TABLE, *place(batch.created, batch.id))
-        return _entry(row) if row else None
+        return entry_of(row) if row else None
 
     async def close(self, entry: IndexEntry, batch: Batch, messages: Sequence[MessageSummary]) -> None:
         """Let the index say what became of a batch.
@@ -148,12 +157,6 @@ class BatchIndex:
             after: The partition and key of the entry to go on behind.
         """
         first, last = bucket(to_ms(until)), bucket(to_ms(since))
-        if after is not None:
-            async for row in self._tables.query(TABLE, after[0], after=after[1]):
-                if (entry := _entry(row)).created >= since:
-                    yield entry
-            # "!" sorts before every digit, so this is the first partition behind the one just read.
-            first = max(first, after[0] + "!")
-        async for row in self._tables.scan(TABLE, first=first, last=last):
-            if since <= (entry := _entry(row)).created < until:
+        async for row in newest_rows(self._tables, TABLE, first=first, last=last, after=after):
+            if since <= (entry := entry_of(row)).created < until:
                 yield entry

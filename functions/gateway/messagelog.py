@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from functions.gateway.clock import Clock, from_ms, message_id, split_message_id, to_ms
+from functions.gateway.erasing import ERASED
 from functions.gateway.facts import TABLE, Facts, read_facts
 from functions.gateway.index import BatchIndex, IndexEntry, recipient_mark, reference_mark
 from functions.gateway.models import MessagePage, MessageSummary, MessageView
@@ -155,11 +156,12 @@ class MessageLog:
         ids = set()
         entries = self._index.newest(since=since - timedelta(hours=1), until=self._clock() + timedelta(seconds=1))
         async for entry in entries:
-            if entry.batch == batch or not entry.may_have(recipient_mark(recipient)):
+            # Of a message that was erased nobody knows any more that it was not to this recipient.
+            if entry.batch == batch or not any(entry.may_have(recipient_mark(to)) for to in (recipient, ERASED)):
                 continue
             facts = await self.facts(entry.batch)
             for place, item in enumerate(facts.batch.items if facts else ()):
-                if facts is not None and item.to == recipient and (known := standing(facts, place).vendor_id):
+                if facts is not None and item.to in {recipient, ERASED} and (known := standing(facts, place).vendor_id):
                     ids.add(known)
         return frozenset(ids)
 
@@ -168,7 +170,7 @@ class MessageLog:
         now = self._clock()
         count = 0
         async for entry in self._index.newest(since=now - window, until=now + timedelta(seconds=1)):
-            if entry.provider == provider and entry.messages is None:
+            if entry.provider == provider and not entry.closed:
                 count += sum(message.status not in FINAL for message in await self._messages(entry))
             if count >= enough:
                 break
@@ -199,8 +201,8 @@ class MessageLog:
             yield pair
 
     async def _messages(self, entry: IndexEntry) -> list[MessageSummary]:
-        if entry.messages is not None:
-            return list(entry.messages)
+        if (known := entry.messages) is not None:
+            return known
         facts = await self.facts(entry.batch)
         return [summarise(facts, index) for index in range(len(facts.batch.items))] if facts else []
 

@@ -6,7 +6,7 @@ import math
 from dataclasses import asdict
 from datetime import datetime
 from enum import StrEnum
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, StringConstraints
 from pydantic.alias_generators import to_camel
@@ -431,6 +431,41 @@ class OptOutPage(Shape):
 
     items: list[OptOutView]
     next: str | None = None
+
+
+class ErasureState(StrEnum):
+    """How far an erasure is."""
+
+    RUNNING = "running"
+    WAITING = "waiting"
+    DONE = "done"
+
+
+class NewErasure(Shape):
+    """A person to forget."""
+
+    number: str = Field(description="E.164 with plus.", examples=["+14255550123"])
+    opt_outs: Literal["keep", "erase"] = Field(
+        default="keep",
+        description="`keep` leaves the number on the opt-out list, so that nobody texts the person again; `erase` "
+        "takes it off that list too, when the person asks for just that.",
+    )
+
+
+class ErasureView(Shape):
+    """What became of the wish to forget a person; the number itself is not in it."""
+
+    id: str
+    state: ErasureState = Field(
+        description="`running`; `waiting` for messages that are still on their way; or `done`.", examples=["running"]
+    )
+    detail: str = Field(description="The same in words.")
+    messages: int = Field(description="How many messages were erased so far.")
+    replies: int = Field(description="How many replies were erased so far.")
+    in_flight: int = Field(description="How many batches are finished first and erased then.")
+    opt_outs: str = Field(description="`keep` or `erase`, as asked for.")
+    requested_at: datetime
+    finished_at: datetime | None = None
 
 
 class CheckResult(Shape):

@@ -16,8 +16,10 @@ from functions.gateway.clock import Clock, bucket, is_ulid, message_id, split_me
 from functions.gateway.closing import Closer
 from functions.gateway.commit import GroupCommit
 from functions.gateway.consent import Entry, OptOuts
+from functions.gateway.erasing import ERASED
 from functions.gateway.facts import ACCEPTED, TABLE, batch_of, delivered_parts, report_row
 from functions.gateway.figures import Figures, labels_of, log_bad_end
+from functions.gateway.keeping import Kept, is_over
 from functions.gateway.numbers import normalise_inbound
 from functions.gateway.states import FINAL
 from functions.gateway.telemetry import SET_ASIDE, SILENT, VENDOR, Attributes, Telemetry, Trace
@@ -50,6 +52,12 @@ class _Head:
     trace: Trace
     told: dict[int, State] = field(default_factory=dict)
 
+    def is_of(self, place: int, recipient: str) -> bool:
+        """Tell whether a report that names this recipient, or none, may be of the message at this place."""
+        return place < len(self.recipients) and (
+            recipient in {"", self.recipients[place]} or self.recipients[place] == ERASED
+        )
+
 
 class Reports:
     """Appends delivery reports to the log."""
@@ -63,11 +71,13 @@ class Reports:
         closer: Closer,
         clock: Clock,
         timing: Timing,
+        kept: Kept,
         telemetry: Telemetry = SILENT,
     ) -> None:
         self._telemetry = telemetry
         self._figures = Figures(telemetry)
         self._tables = tables
+        self._kept = kept
         self._vendor_ids = vendor_ids
         self._commit = commit
         self._opt_outs = opt_outs
@@ -100,26 +110,29 @@ class Reports:
 
     async def _take(self, report: DeliveryReport, vendor: str, provider: str | None) -> None:
         batch, index = _named(report)
+        received = self._clock()
         head = await self._head(batch) if batch else None
+        if head is not None and is_over(self._kept.messages, head.created, received):
+            head = None
         recipient = normalise_inbound(report.recipient) if report.recipient else ""
         if head is not None and index is None and recipient in head.recipients:
             index = head.recipients.index(recipient)
         fits = (
             head is not None
             and index is not None
-            and index < len(head.recipients)
+            and head.is_of(index, recipient)
             and head.vendor == vendor
             and provider in {None, head.provider}
-            and recipient in {"", head.recipients[index]}
         )
         if head is None or index is None or not fits:
-            raw = orjson.dumps(dict(report.raw), default=str).decode(errors="replace")
-            await self.set_aside([SetAside("It fits no message of this provider.", raw)], vendor=vendor)
+            await self._set_aside_report(report, head, vendor)
             return
         self._telemetry.link(head.trace)
-        received = self._clock()
+        erased = head.recipients[index] == ERASED
+        if erased or is_over(self._kept.raw, head.created, received):
+            report = replace(report, raw={}, detail="" if erased else report.detail)
         new = await self._commit.insert(TABLE, report_row(batch, index, report, received))
-        if report.reason is Reason.OPTED_OUT:
+        if report.reason is Reason.OPTED_OUT and not erased:
             # The moment of the send that was refused, not of the report: a START since then must hold.
             await self._opt_outs.record(
                 Entry(
@@ -133,8 +146,17 @@ class Reports:
             )
         if new:
             await self._count(head, batch, index, report, received)
-        if new and self._clock() - head.created > self._never_closed_before:
+        # Of a repeat too: the process that took the first may have died before it looked.
+        if self._clock() - head.created > self._never_closed_before:
             await self._sum_up_again(batch)
+
+    async def _set_aside_report(self, report: DeliveryReport, head: _Head | None, vendor: str) -> None:
+        if head is not None and ERASED in head.recipients:
+            # It may be of the person who was erased, and then must not come back this way.
+            await self.set_aside([SetAside("It names a batch of which somebody was erased.", "")], vendor=vendor)
+            return
+        raw = orjson.dumps(dict(report.raw), default=str).decode(errors="replace")
+        await self.set_aside([SetAside("It fits no message of this provider.", raw)], vendor=vendor)
 
     async def _count(self, head: _Head, batch: str, index: int, report: DeliveryReport, received: datetime) -> None:
         state = report.state

@@ -96,7 +96,7 @@ class Sweeper:
 
         # Twice the window: a batch is closed at the latest when its window has passed, but the app may have been down.
         entries = self._index.newest(since=now - 2 * self._report_window, until=now - self._timing.grace)
-        still_open = [entry async for entry in entries if entry.messages is None]
+        still_open = [entry async for entry in entries if not entry.closed]
         due = [entry for entry in still_open if self._is_due(now - entry.created, since_last)]
         for done in await asyncio.gather(*(one(entry) for entry in due)):
             swept = Swept(

@@ -21,6 +21,7 @@ class Timing:
         grace: For which the sweeper leaves alone what is due: its queue message is probably on its way.
         ask_after: Age from which a batch's open messages are asked for, each time the sweeper looks at it.
         sweep_for: For which a sweep takes up batches; the host ends a function that runs for longer than its time-out.
+        upkeep_for: For which one run of the upkeep takes up work: deleting by age, and erasing people.
         young: Up to this age every sweep looks at a batch, then ever more rarely.
     """
 
@@ -33,4 +34,5 @@ class Timing:
     grace: timedelta = timedelta(seconds=30)
     ask_after: timedelta = timedelta(minutes=10)
     sweep_for: timedelta = timedelta(minutes=3)
+    upkeep_for: timedelta = timedelta(minutes=3)
     young: timedelta = timedelta(minutes=6)

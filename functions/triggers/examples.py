@@ -51,6 +51,10 @@ REQUESTS: dict[str, dict[str, dict[str, Any]]] = {
     },
     "preview_message": {"accent": {"value": {"text": "¿Qué día?"}}},
     "dry_run": {"parcel": {"value": {"to": "+14255550123", "text": "Your parcel is on its way."}}},
+    "request_erasure": {
+        "all but the opt-out": {"value": {"number": "+14255550123"}},
+        "the opt-out too": {"value": {"number": "+14255550123", "optOuts": "erase"}},
+    },
     "add_opt_out": {"all senders": {"value": {"number": "+14255550123", "note": "by phone"}}},
 }
 """Request bodies by operation and title."""

@@ -6,6 +6,8 @@ REPORT_EVENTS = "sms_delivery_report_received"
 INBOUND_EVENTS = "sms_received"
 DISPATCH = "dispatch_batch"
 SWEEP = "sweep_batches"
+TIDY = "delete_by_age"
+ERASE = "erase_people"
 WATCH = "watch_queues"
 QUEUED_EVENTS = "sms_event_queued"
 

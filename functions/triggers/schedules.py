@@ -9,13 +9,17 @@ import azure.functions as func
 
 from functions.app import POISON_QUEUE, application
 from functions.triggers.failures import carry_out
-from functions.triggers.names import EVENTS_POISON_QUEUE, POISON_LINE, SWEEP, WATCH
+from functions.triggers.names import ERASE, EVENTS_POISON_QUEUE, POISON_LINE, SWEEP, TIDY, WATCH
 
 log = logging.getLogger("sms.schedules")
 blueprint = func.Blueprint()
 SWEEP_SCHEDULE = "0 * * * * *"
 SWEEP_PERIOD = timedelta(minutes=1)
 WATCH_SCHEDULE = "30 */5 * * * *"
+ERASE_SCHEDULE = "45 * * * * *"
+TIDY_SCHEDULE = "15 7-59/10 1-4 * * *"
+"""At night by UTC, every ten minutes and not on the hour, when everybody's upkeep begins: what one run does not get
+done the next one does."""
 
 
 @blueprint.function_name(SWEEP)
@@ -24,6 +28,22 @@ async def sweep_batches(timer: func.TimerRequest) -> None:
     """Queue batches that were forgotten and close those that are done."""
     del timer
     await carry_out(SWEEP, lambda: application().sweeper.sweep(SWEEP_PERIOD))
+
+
+@blueprint.function_name(ERASE)
+@blueprint.timer_trigger(arg_name="timer", schedule=ERASE_SCHEDULE, run_on_startup=False, use_monitor=False)
+async def erase_people(timer: func.TimerRequest) -> None:
+    """Go on with erasing those who asked to be forgotten."""
+    del timer
+    await carry_out(ERASE, lambda: application().erasures.carry_on())  # noqa: PLW0108 - building the app may fail too
+
+
+@blueprint.function_name(TIDY)
+@blueprint.timer_trigger(arg_name="timer", schedule=TIDY_SCHEDULE, run_on_startup=False, use_monitor=False)
+async def delete_by_age(timer: func.TimerRequest) -> None:
+    """Delete what is older than the settings let it be kept."""
+    del timer
+    await carry_out(TIDY, lambda: application().retention.tidy())  # noqa: PLW0108 - building the app may fail too
 
 
 @blueprint.function_name(WATCH)

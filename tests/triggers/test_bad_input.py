@@ -47,6 +47,7 @@ async def send(ready, request_raw):
         "vendor": "twilio",
         "kind": "report",
         "token": "k7qh2mt0w5zryb1xj4dv8nl3sc6vefga",
+        "erasure": (await ready.call("POST", "/privacy/erasures", {"number": "+14255550156"})).body["id"],
     }
 
     async def call(name, data=None, *, query="", headers=JSON, key=True):
@@ -260,6 +261,7 @@ async def test_one_key_for_each_function(send, gateway, subtests):
         ("PATCH", "/providers/{real}/senders/{0}", b'{"displayName":"x"}'),
         ("DELETE", "/providers/{real}/senders/{0}", None),
         ("GET", "/messages/{0}", None),
+        ("GET", "/privacy/erasures/{0}", None),
     ],
 )
 async def test_ids_that_are_not_there(ready, request_raw, dump, method, route, data):
