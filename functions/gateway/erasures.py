@@ -1,4 +1,4 @@
-"""Forgets a person: finds everything of one phone number and erases it, a share a minute, until all is done.
+"""Forgets a person: finds everything of one phone number and erases it, a share a run, until all is done.
 
 A request is a row with the number, how far the work came and what it did so far. Each step can be repeated without
 harm, so a run that is killed is gone on with by the next one. When all is done the row is replaced by one without the
@@ -92,7 +92,8 @@ class Erasures:
         Raises:
             ProblemError: There is none.
         """
-        for partition in (DONE, OPEN):
+        # The open one first: while it is there, the number is.
+        for partition in (OPEN, DONE):
             row = await self._tables.get(ERASURES_TABLE, partition, identity) if is_ulid(identity) else None
             if row is not None:
                 return view_of(job_of(row))

@@ -16,7 +16,7 @@ blueprint = func.Blueprint()
 SWEEP_SCHEDULE = "0 * * * * *"
 SWEEP_PERIOD = timedelta(minutes=1)
 WATCH_SCHEDULE = "30 */5 * * * *"
-ERASE_SCHEDULE = "45 * * * * *"
+ERASE_SCHEDULE = "45 */10 * * * *"
 TIDY_SCHEDULE = "15 7-59/10 1-4 * * *"
 """At night by UTC, every ten minutes and not on the hour, when everybody's upkeep begins: what one run does not get
 done the next one does."""

@@ -36,6 +36,8 @@ var tables = [
   'vendorids'
   'idempotency'
   'setaside'
+  'erasures'
+  'upkeep'
   'readiness'
 ]
 var eventsQueue = 'sms-vendor-events'
