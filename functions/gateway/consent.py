@@ -123,8 +123,10 @@ class OptOuts:
             f"{entry.number}|{entry.sender}|{entry.opted_out}|{to_ms(entry.at)}".encode(), digest_size=8
         ).hexdigest()
         await self._tables.insert(TABLE, [_row(f"{recorded:013d}:{unique}", entry)])
+        # Another call may have recorded the same while this one wrote.
+        known = self._entries.get((entry.number, entry.sender))
         _fold(self._entries, entry)
-        if changes and entry.opted_out:
+        if entry.opted_out and not (known is not None and known.opted_out):
             self._telemetry.count(OPT_OUTS, {REASON: entry.source})
         return changes
 

@@ -178,7 +178,9 @@ class Figures:
         changes: Counter[tuple[State, Reason | None]] = Counter()
         for index in done.indices:
             where = standing(after, index)
-            if where.state is not standing(before, index).state:
+            if where.state is not standing(before, index).state and not (
+                where.state is State.UNKNOWN and _was_unknown(before, index)
+            ):
                 changes[where.state, where.reason] += 1
                 self._log_bad_end(batch, index, where.state, where.reason)
         for (state, reason), number in changes.items():
@@ -234,6 +236,10 @@ class Figures:
             return
         because = {} if metric is SENT else {REASON: (reason or _WITHOUT_A_REASON[metric]).value}
         self._telemetry.count(metric, {**came_from, **because}, number)
+
+
+def _was_unknown(facts: Facts, index: int) -> bool:
+    return any(isinstance((attempt.outcomes or {}).get(index), Unknown) for attempt in facts.attempts)
 
 
 _METRICS: Mapping[State, Metric] = {
