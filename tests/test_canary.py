@@ -10,6 +10,7 @@ import asyncio
 import base64
 import json
 import logging
+import os
 from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import count
@@ -20,11 +21,14 @@ import pytest
 
 from devhost.keys import Keys
 from functions.gateway.directory import Directory
+from functions.settings import read_telemetry
 from functions.storage.embedded.queues import EmbeddedQueues
 from functions.storage.ports import StorageError
+from functions.telemetry import open_telemetry
 from functions.triggers import api, workers
 from functions.vendors.registry import vendors
 from tests.conftest import KITS, Ready
+from tests.telemetry.collector import Collector, running_collector
 from tests.triggers import store
 
 NUMBERS = count()
@@ -34,6 +38,9 @@ ACS_KEYS = {
     name: base64.b64encode(f"acs-{name}-canary-in-the-mine".encode()).decode()
     for name in ("first", "second", "third", "wrong", "typo")
 }
+PRIVATE = (PERSON, "+14255550185", "+14255550150", "+14255550160", "+18885550100", "Hello", "Dropped", "own fault")
+"""Numbers of people and senders, and words of the texts that are sent and received."""
+
 FUNCTION_KEYS = {name: f"canary-{name}-function-key-0123456789" for name in ("master", "host", "system", "own")}
 CANARIES = {
     **{f"twilio {name}": value for name, value in TOKENS.items()},
@@ -70,6 +77,7 @@ class Everything:
     logs: list[str] = field(default_factory=list)
     rows: list[str] = field(default_factory=list)
     queued: list[str] = field(default_factory=list)
+    exported: list[str] = field(default_factory=list)
 
     def look(self):
         """Look into the store too, and return the canaries that were found and where."""
@@ -88,6 +96,13 @@ class Everything:
                 if any(spelling in text for text in texts)
             }
         )
+
+    def strangers(self, *private):
+        """Return which numbers and texts stand where only ids belong: in our log lines, the queue, the telemetry."""
+        own = [line for line in self.logs if line.startswith("sms.")]
+        places = {"logs": own, "queued": self.queued, "exported": self.exported}
+        words = {word.lstrip("+") for word in private}
+        return sorted((word, name) for word in words for name, texts in places.items() if any(word in t for t in texts))
 
 
 class Ear(logging.Handler):
@@ -150,8 +165,34 @@ def path_of_store(tmp_path):
     return tmp_path / "gateway.db"
 
 
+@dataclass
+class Listening:
+    """What telemetry told, and how to hear the rest of it."""
+
+    collector: Collector
+    telemetry: object
+
+    async def all(self):
+        """Return whether spans, figures and log lines have arrived, now that everything has been exported."""
+        await self.telemetry.close()
+        return {"traces", "metrics", "logs"} <= set(self.collector.requests)
+
+
 @pytest.fixture
-async def mine(everything, start_gateway, sandbox, monkeypatch, documented):
+async def listening(everything, monkeypatch):
+    """Export spans, figures and log lines to a collector."""
+    async with running_collector() as collector:
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", collector.url)
+        monkeypatch.setenv("OTEL_BSP_SCHEDULE_DELAY", "100")
+        monkeypatch.setenv("OTEL_BLRP_SCHEDULE_DELAY", "100")
+        everything.exported = collector.texts
+        opened = Listening(collector, open_telemetry(read_telemetry(os.environ)))
+        yield opened
+        await opened.telemetry.close()
+
+
+@pytest.fixture
+async def mine(everything, listening, start_gateway, sandbox, monkeypatch, documented):
     """Run a gateway whose keys and accounts are all canaries."""
     documented.excused.add(500)
     keys = Keys(
@@ -161,7 +202,7 @@ async def mine(everything, start_gateway, sandbox, monkeypatch, documented):
         functions={"send_messages": {"default": FUNCTION_KEYS["own"]}},
     )
     monkeypatch.setattr(Keys, "fresh", classmethod(lambda cls, path=None: keys))
-    ready = Ready(await start_gateway(), sandbox)
+    ready = Ready(await start_gateway(telemetry=listening.telemetry), sandbox)
     await ready.ask("POST", "/twilio/accounts", {"sid": "AC" + "1" * 32, "token": TOKENS["first"]})
     await _resource(ready, "first", "second")
     return ready
@@ -371,8 +412,8 @@ async def remove(ready, made):
         assert (await ready.call("DELETE", f"{place}?force=true")).status == 204
 
 
-async def test_no_credential_leaves_the_gateway(mine, everything, path_of_store, monkeypatch):
-    """Through set-up, use, rotation, faults and removal no log line, answer, row or queue message holds a canary."""
+async def test_no_credential_leaves_the_gateway(mine, everything, listening, path_of_store, monkeypatch):
+    """Through set-up, use, rotation, faults and removal no log line, answer, row, message or span holds a canary."""
     made = await create(mine)
     assert TOKENS["first"] in repr(store.secrets(path_of_store)), "the canaries are in use"
     await use(mine, made)
@@ -382,7 +423,10 @@ async def test_no_credential_leaves_the_gateway(mine, everything, path_of_store,
     await break_things(mine, made, monkeypatch)
     assert everything.look() == []
     await remove(mine, made)
+    assert await listening.all()
     assert everything.look() == []
+    assert everything.strangers(*PRIVATE) == []
+    assert len(everything.exported) > 10
     assert len(everything.answers) > 100
     assert len(everything.logs) > 200
     assert any("failed with RuntimeError" in line for line in everything.logs)
@@ -478,7 +522,7 @@ async def use_with_failing_adapter(ready, made, kit, monkeypatch):
 
 
 @pytest.mark.parametrize("vendor", KITS)
-async def test_no_vendors_secret_leaves_the_gateway(mine, everything, monkeypatch, vendor):
+async def test_no_vendors_secret_leaves_the_gateway(mine, everything, listening, monkeypatch, vendor):
     """At every vendor: used, refused, broken and turned round, no secret of its provider is found outside the store."""
     kit = KITS[vendor]
     made = await mine.make(vendor, account="canary")
@@ -489,7 +533,10 @@ async def test_no_vendors_secret_leaves_the_gateway(mine, everything, monkeypatc
     await use_with_wrong_secrets(mine, made, kit)
     await use_with_failing_adapter(mine, made, kit, monkeypatch)
     assert (await mine.call("DELETE", f"/providers/{made.id}?force=true")).status == 204
+    assert await listening.all()
     assert everything.look() == []
+    people = [kit.person(tail) for tail in (123, 124, 125, 126, 150, 160, 164, 185)]
+    assert everything.strangers(*people, *PRIVATE) == []
     assert len(everything.answers) > 30
 
 
@@ -553,7 +600,22 @@ def leak_into_traceback(monkeypatch, ready):
     monkeypatch.setattr(workers, "carry_out", unguarded)
 
 
+def leak_into_span(monkeypatch, ready):
+    """Put the header that was sent on the span of the call."""
+    vendor = type(ready.gateway.application.vendors["twilio"])
+    real = vendor.send
+
+    async def send(self, account, call, http):
+        from opentelemetry import trace
+
+        trace.get_current_span().set_attribute("sms.header", account.settings["authToken"])
+        return await real(self, account, call, http)
+
+    monkeypatch.setattr(vendor, "send", send)
+
+
 LEAKS = {
+    "exported": (leak_into_span, "twilio first"),
     "logs": (leak_into_log, "twilio first"),
     "answers": (leak_into_answer, "twilio first"),
     "rows": (leak_into_row, "twilio first"),
@@ -579,6 +641,14 @@ async def test_the_search_finds_a_leak(mine, everything, monkeypatch, where):
             break
         await asyncio.sleep(0.02)
     assert (canary, {"traceback": "logs"}.get(where, where)) in found
+
+
+async def test_the_search_finds_a_number(mine, everything, listening):
+    """A number and a text that get into a log line of ours are found there and in what is exported."""
+    logging.getLogger("sms.leak").info("Hello to %s", PERSON[1:])
+    await listening.telemetry.close()
+    found = everything.strangers(PERSON, "Hello")
+    assert found == [(word, place) for word in (PERSON[1:], "Hello") for place in ("exported", "logs")]
 
 
 @pytest.mark.parametrize("name", list(CANARIES))

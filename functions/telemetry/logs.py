@@ -51,7 +51,7 @@ class LogExport(logging.Handler):
         """Listen to all loggers, and to ours from INFO on."""
         ours = logging.getLogger(OURS)
         self._level_before = ours.level
-        if ours.level == logging.NOTSET:
+        if not ours.isEnabledFor(logging.INFO):
             ours.setLevel(logging.INFO)
         logging.getLogger().addHandler(self)
 

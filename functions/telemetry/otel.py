@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from typing import Protocol
 
 from opentelemetry import trace
 from opentelemetry.context import Context
@@ -36,6 +37,13 @@ _KINDS = {kind: SpanKind[kind.name] for kind in Kind}
 _W3C = TraceContextTextMapPropagator()
 
 
+class Exporter(Protocol):
+    """What sends to a destination."""
+
+    def shutdown(self) -> None:
+        """Give up what is on its way."""
+
+
 class _Span:
     """A span of the SDK behind the port."""
 
@@ -59,13 +67,21 @@ class OpenTelemetry:
         spans: Where spans go.
         meters: Where figures go.
         logs: Where log records go.
+        exporters: What they all end in.
         clear_numbers: Whether log lines show numbers in clear.
     """
 
     def __init__(
-        self, spans: TracerProvider, meters: MeterProvider, logs: LoggerProvider, *, clear_numbers: bool = False
+        self,
+        spans: TracerProvider,
+        meters: MeterProvider,
+        logs: LoggerProvider,
+        exporters: Sequence[Exporter],
+        *,
+        clear_numbers: bool = False,
     ) -> None:
         self._providers = (spans, meters, logs)
+        self._exporters = exporters
         self._tracer = spans.get_tracer(SCOPE)
         self._clear_numbers = clear_numbers
         meter = meters.get_meter(SCOPE)
@@ -144,7 +160,11 @@ class OpenTelemetry:
         """Export what is left and stop, within ``CLOSE_WITHIN`` seconds whatever the collector does."""
         self._log_export.detach()
         ends = [_on_a_thread(provider.shutdown) for provider in self._providers]
-        await asyncio.wait(ends, timeout=CLOSE_WITHIN)
+        _, late = await asyncio.wait(ends, timeout=CLOSE_WITHIN)
+        for exporter in self._exporters if late else ():
+            # Wakes whatever waits to try again, so that no thread goes on.
+            with suppress(Exception):
+                exporter.shutdown()
 
 
 def _context_of(where: Trace) -> Context:

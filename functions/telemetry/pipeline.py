@@ -29,16 +29,18 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor
 
 from functions import __version__
 from functions.settings import TelemetrySettings
-from functions.telemetry.otel import OpenTelemetry
+from functions.telemetry.otel import Exporter, OpenTelemetry
 
 NAME = "sms-gateway"
+_RETRIES = 3
+"""Microsoft's default of ten, ever longer apart, would hold up what comes behind for minutes."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Exporters:
     """What makes the exporters of one destination."""
 
-    spans: Callable[[], Any]
+    spans: Callable[[TracerProvider], Any]
     metrics: Callable[[], Any]
     logs: Callable[[], Any]
 
@@ -49,7 +51,7 @@ def _otlp() -> _Exporters:
     from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter  # noqa: PLC0415
     from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter  # noqa: PLC0415
 
-    return _Exporters(OTLPSpanExporter, OTLPMetricExporter, OTLPLogExporter)
+    return _Exporters(lambda _: OTLPSpanExporter(), OTLPMetricExporter, OTLPLogExporter)
 
 
 def _azure_monitor(connection_string: str) -> _Exporters:
@@ -61,12 +63,22 @@ def _azure_monitor(connection_string: str) -> _Exporters:
     )
 
     # Without a copy of what could not be sent on the instance's disk, which is gone with the instance.
-    options: dict[str, Any] = {"connection_string": connection_string, "disable_offline_storage": True}
+    options: dict[str, Any] = {
+        "connection_string": connection_string,
+        "disable_offline_storage": True,
+        "retry_total": _RETRIES,
+    }
     return _Exporters(
-        lambda: AzureMonitorTraceExporter(**options),
-        lambda: AzureMonitorMetricExporter(**options),
-        lambda: AzureMonitorLogExporter(**options),
+        lambda provider: _closing(AzureMonitorTraceExporter(tracer_provider=provider, **options)),
+        lambda: _closing(AzureMonitorMetricExporter(**options)),
+        lambda: _closing(AzureMonitorLogExporter(**options)),
     )
+
+
+def _closing(exporter: Any) -> Any:
+    """Make an exporter of Microsoft's close its connections in the end, which it leaves open by itself."""
+    exporter.shutdown = lambda **_: exporter.client.close()
+    return exporter
 
 
 def start(settings: TelemetrySettings) -> OpenTelemetry:
@@ -80,15 +92,19 @@ def start(settings: TelemetrySettings) -> OpenTelemetry:
         destinations.append(_azure_monitor(settings.azure_monitor))
     resource, readers = _resource(settings.site), []
     spans, logs = TracerProvider(resource=resource), LoggerProvider(resource=resource)
+    exporters: list[Exporter] = []
     for made in destinations:
         if "traces" in settings.signals:
-            spans.add_span_processor(BatchSpanProcessor(made.spans()))
+            exporters.append(exporter := made.spans(spans))
+            spans.add_span_processor(BatchSpanProcessor(exporter))
         if "logs" in settings.signals:
-            logs.add_log_record_processor(BatchLogRecordProcessor(made.logs()))
+            exporters.append(exporter := made.logs())
+            logs.add_log_record_processor(BatchLogRecordProcessor(exporter))
         if "metrics" in settings.signals:
-            readers.append(PeriodicExportingMetricReader(made.metrics(), export_interval_millis=settings.metrics_every))
+            exporters.append(exporter := made.metrics())
+            readers.append(PeriodicExportingMetricReader(exporter, export_interval_millis=settings.metrics_every))
     meters = MeterProvider(metric_readers=readers, resource=resource)
-    return OpenTelemetry(spans, meters, logs, clear_numbers=settings.clear_numbers)
+    return OpenTelemetry(spans, meters, logs, exporters, clear_numbers=settings.clear_numbers)
 
 
 def _resource(site: str) -> Resource:

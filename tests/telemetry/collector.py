@@ -6,7 +6,6 @@ Source: https://opentelemetry.io/docs/specs/otlp/#otlphttp.
 from __future__ import annotations
 
 import asyncio
-import gzip
 from collections import Counter
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -107,7 +106,7 @@ class Collector:
         if self.status != 200:
             return web.Response(status=self.status)
         kind, answer = SIGNALS[signal]
-        document = kind.FromString(gzip.decompress(body) if request.headers.get("Content-Encoding") == "gzip" else body)
+        document = kind.FromString(body)  # aiohttp has decompressed it
         self.headers.append(dict(request.headers))
         self.texts.append(str(document) + body.decode("utf-8", errors="replace"))
         getattr(self, f"_{signal}")(document)

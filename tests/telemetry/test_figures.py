@@ -62,7 +62,7 @@ async def test_sums_agree_with_what_happened(quick, collector, telemetry, vendor
     faults = FAULTS if vendor == "twilio" else FAULTS | {"throttle": 0.3, "drop_after": 0.4}
     await quick.ask("PUT", f"/{vendor}/faults", faults)
     recipients = [f"+1425{2_000_000 + n}" for n in range(MESSAGES)]
-    recipients[3:8] = [f"+1425555{tail}" for tail in ("0150", "0160", "0161", "0162", "0163")]
+    recipients[3:7] = [f"+1425555{tail}" for tail in ("0160", "0161", "0162", "0163")]
     body = {"from": made.sender, "messages": [{"to": to, "text": f"Hello {n % 5}"} for n, to in enumerate(recipients)]}
     body["messages"].append({"to": "nobody", "text": "Hello"})
     key = {"Idempotency-Key": "the-same"}
@@ -182,7 +182,7 @@ async def test_replies_and_opt_outs_count_once(quick, collector, telemetry, monk
         await quick.ask("POST", "/twilio/inbound", {"from": "+14255550123", "to": made.address, "text": text})
     await quick.sandbox.idle()
     assert len(taken) == 3
-    for args in list(taken):
+    for args in tuple(taken):
         await real(callbacks, *args)
     await quick.call("POST", "/opt-outs", {"number": "+14255550124"})
     await quick.call("POST", "/opt-outs", {"number": "+14255550124"})
