@@ -17,7 +17,7 @@ from functions.gateway.readiness import QUEUE, SECRET, TABLE, Readiness
 from functions.storage.azure import open_azure, open_key_vault
 from functions.storage.azure import tables as azure_tables
 from functions.storage.counting import counted
-from functions.storage.ports import Storage
+from functions.storage.ports import Fault, Storage, StorageError
 from tests.servers import azurite, free_port, require_tools
 from tests.storage.vault import HandedOutToken, running_vault
 from tests.triggers.problems import check_problem
@@ -137,6 +137,40 @@ async def test_a_missing_role_is_named_with_its_resource(by_identity, refusing) 
         assert ROLES[name] in one.remedy
         assert "canary" not in str(one)
     assert list(found) == ["tables", "queues", "secrets"]
+
+
+@pytest.mark.parametrize(
+    ("name", "port", "method"),
+    [
+        ("tables", "tables", "replace"),
+        ("queues", "queues", "put"),
+        ("queues", "queues", "receive"),
+        ("queues", "queues", "delete"),
+        ("secrets", "secrets", "delete"),
+        ("secrets", "secrets", "get"),
+        ("tables", "tables", "get"),
+    ],
+)
+async def test_half_a_role_is_not_enough(storage, monkeypatch, name, port, method) -> None:
+    """A role that lets the app read and not write, or the other way round, is found wanting."""
+    assert all(one.ok for one in (await looked(storage)).values())
+
+    async def refused(*_, **__):
+        raise StorageError("It answered 403", fault=Fault.REFUSED)
+
+    monkeypatch.setattr(type(getattr(storage, port)), method, refused)
+
+    found = await looked(storage)
+    assert [one.dependency for one in found.values() if not one.ok] == [name]
+
+
+async def test_looks_beside_each_other(storage) -> None:
+    """Many looks at once find nothing wrong: that another instance wrote first only shows that writing works."""
+    await looked(storage)
+
+    found = await asyncio.gather(*(looked(storage) for _ in range(10)))
+
+    assert all(one.ok for each in found for one in each.values())
 
 
 async def test_a_firewall_is_told_from_a_missing_role(by_identity, refusing) -> None:

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from functions.storage.ports import MAX_ROWS_AT_ONCE, Row, StaleError, Tables
 
-_PORTION_BYTES = 1_000_000
+_PORTION_BYTES = 600_000
 """Far below the 4 MiB of a transaction, since bytes grow by a third on the wire and characters up to sixfold."""
 
 Rewritten = Callable[[Row], Row | None]

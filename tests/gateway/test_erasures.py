@@ -9,6 +9,7 @@ import re
 import shutil
 from contextlib import suppress
 from copy import deepcopy
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -19,13 +20,15 @@ from functions.gateway.clock import message_id
 from functions.gateway.consent import ALL_SENDERS, Entry, OptOuts
 from functions.gateway.erasing import ERASED, mentions
 from functions.gateway.erasurejobs import ERASURES_TABLE, OPEN
+from functions.gateway.facts import TABLE, Attempt, outcome_row, sending_row
 from functions.gateway.index import recipient_mark
 from functions.gateway.models import ErasureState
 from functions.gateway.problems import ProblemError
+from functions.storage.counting import counted
 from functions.storage.embedded import open_embedded
-from functions.vendors.contract import State
+from functions.vendors.contract import Accepted, Reason, State, Unknown
 from tests.conftest import Clock
-from tests.gateway.world import SENDER, CrashError, World, build, crashing, plain, report, text_to
+from tests.gateway.world import PROVIDER, SENDER, CrashError, World, build, crashing, plain, report, text_to
 
 ANN, BOB, EVE = "+14255550101", "+14255550102", "+447405550103"
 MOMENT = datetime(2026, 11, 22, 12, tzinfo=UTC)
@@ -50,6 +53,7 @@ async def fill(world: World) -> None:
         await world.reply(person, f"I am {person}")
         await world.reply(person, "STOP")
         await world.set_aside(json.dumps({"To": person, "Body": text_to(person)}))
+        await world.set_aside("{}", f"Nobody knows {person}.")
         await world.answer(f"key{person[-1]}", [person])
     await world.answer("everybody", [ANN, BOB, EVE])
     await world.app.opt_outs.record(
@@ -115,6 +119,86 @@ async def listing(world: World) -> list[tuple]:
         (m["id"], m["status"], m["reason"], m["segments"], m["created_at"], m["updated_at"], m["business_unit"])
         for m in (await world.messages()).values()
     ]
+
+
+async def test_our_own_words_stay(world) -> None:
+    """What the gateway itself said of an erased message, such as that it was on the opt-out list, can still be read."""
+    batch = await world.batch([BOB, EVE, "+14255550104", ANN])
+
+    await world.erase(ANN)
+
+    (refused,) = [e for e in (await world.messages())[message_id(batch, 3)]["timeline"] if e["what"] == "refused"]
+    assert refused["detail"] == "On the gateway's opt-out list."
+
+
+async def test_ids_and_codes_made_of_the_number_go(world) -> None:
+    """Where a vendor makes its ids, codes or words of the number, they go too; others stay."""
+    batch = await world.batch([ANN, BOB], reported=[])
+    outcomes = {0: Accepted(f"id-{ANN}"), 1: Accepted(f"id-{BOB}")}
+    again = Attempt(2, lookup=False, started=world.clock(), lease=1.0, indices=(0, 1))
+    rows = [sending_row(batch, again), outcome_row(batch, 2, outcomes, world.clock())]
+    await world.tables.insert(TABLE, rows)
+    for place, person in enumerate((ANN, BOB)):
+        said = report(message_id(batch, place), person, State.UNDELIVERED)
+        odd = replace(said, vendor_id=f"id-{person}", code=person, status=f"lost {person}")
+        await world.app.callbacks._reports.take([odd], vendor="twilio", provider=PROVIDER)
+    await world.app.sweeper._closer.close(batch)
+    bobs = (await world.messages())[message_id(batch, 1)]
+    world.clock.advance(5)
+
+    await world.erase(ANN)
+
+    assert traces(await world.dump(), ANN) == []
+    assert (await world.messages())[message_id(batch, 1)] == bobs
+    assert bobs["vendor_id"] == f"id-{BOB}"
+
+
+async def test_a_worker_at_a_closed_batch_is_waited_for(world) -> None:
+    """While a claim on a batch holds, its worker may still write what the vendor said, so erasing waits."""
+    batch = await world.batch([ANN])
+    asked = await world.app.erasures.request(ANN, keep_opt_outs=True)
+    world.clock.advance(121)
+    claim = Attempt(2, lookup=True, started=world.clock(), lease=120.0, indices=(0,))
+    await world.tables.insert(TABLE, [sending_row(batch, claim)])
+
+    assert await world.app.erasures.carry_on() == 0
+    assert (await world.app.erasures.view(asked.id)).state is ErasureState.WAITING
+    outcomes = {0: Unknown(f"could not find {ANN}")}
+    await world.tables.insert(TABLE, [outcome_row(batch, 2, outcomes, world.clock())])
+    world.clock.advance(601)
+
+    assert await world.app.erasures.carry_on() == 1
+    assert traces(await world.dump(), ANN) == []
+
+
+async def test_waiting_is_cheap(world, storage, clock) -> None:
+    """A batch in flight is looked at every ten minutes; in between a run costs one request."""
+    await world.batch([ANN], close=False, reported=[])
+    await world.app.erasures.request(ANN, keep_opt_outs=True)
+    clock.advance(121)
+    store, counter = counted(storage)
+    app = build(store, clock)
+    costs = []
+    for _ in range(3):
+        counter.reset()
+        await app.erasures.carry_on()
+        costs.append(counter.total)
+        clock.advance(301)
+
+    assert costs[1] == 1
+    assert costs[2] > 1
+
+
+async def test_a_lookup_does_not_take_an_erased_message_for_this_one(world) -> None:
+    """The vendor's ids of erased messages still count as spoken for, though nobody knows any more to whom they went."""
+    batch = await world.batch([ANN])
+    known = await world.app.messages.vendor_ids(ANN, since=world.clock(), batch="another")
+    assert known == {"SM0"}
+
+    await world.erase(ANN)
+
+    assert await world.app.messages.vendor_ids(ANN, since=MOMENT, batch="another") == known
+    assert await world.app.messages.vendor_ids(ANN, since=MOMENT, batch=batch) == frozenset()
 
 
 async def test_others_stay_byte_for_byte(world) -> None:
@@ -268,7 +352,7 @@ async def test_the_work_begins_when_all_writes_are_through(world) -> None:
 
 @pytest.mark.parametrize("by_batch", [False, True])
 @pytest.mark.parametrize("known", [False, True], ids=["fresh process", "process that knows the number"])
-async def test_a_late_report_brings_nobody_back(world, storage, clock, by_batch, known) -> None:
+async def test_a_late_report_brings_nobody_back(world, storage, clock, monkeypatch, by_batch, known) -> None:
     """A report for an erased message counts and leaves nothing of the person, also where the number was in memory."""
     batch = await world.batch([BOB, ANN, EVE])
     message = message_id(batch, 1)
@@ -277,8 +361,19 @@ async def test_a_late_report_brings_nobody_back(world, storage, clock, by_batch,
         await other.report(message_id(batch, 0), BOB, State.DELIVERED)
     await world.erase(ANN)
 
-    await other.report(message, ANN, State.DELIVERED, by_batch=by_batch)
+    written = []
+    real = storage.tables.insert
 
+    async def watched(table, rows):
+        written.extend(str(row) for row in rows)
+        return await real(table, rows)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(storage.tables, "insert", watched)
+        await other.report(message, ANN, State.DELIVERED, by_batch=by_batch)
+
+    assert written
+    assert known or traces("".join(written), ANN) == [], "it was never even written"
     assert traces(await world.dump(), ANN) == []
     after = (await world.messages())[message]
     assert after["to"] == ERASED
@@ -311,19 +406,19 @@ async def test_a_report_taken_half_is_finished_by_its_repeat(world, storage, clo
 
 async def test_an_erased_person_is_not_put_on_the_list_as_a_word(world) -> None:
     """Summing an erased batch up again puts no one called "erased" on the opt-out list."""
-    batch = await world.batch([ANN])
+    batch = await world.batch([ANN], reported=[])
     opted = report(message_id(batch, 0), ANN, State.UNDELIVERED)
-    from dataclasses import replace
-
-    from functions.vendors.contract import Reason
-
     await world.app.callbacks._reports.take(
-        [replace(opted, reason=Reason.OPTED_OUT)], vendor="twilio", provider="01kb3v9r2m8q4t6w0x5y7z1a2b"
+        [replace(opted, reason=Reason.OPTED_OUT)], vendor="twilio", provider=PROVIDER
     )
     await world.erase(ANN)
     await world.app.sweeper._closer.close(batch)
+    fresh = build(world.app.storage, world.clock).callbacks._reports
+    late = replace(opted, reason=Reason.OPTED_OUT, code="another")
+    await fresh.take([late], vendor="twilio", provider=PROVIDER)
 
     await world.app.opt_outs.refresh()
+    assert (await world.messages())[message_id(batch, 0)]["reason"] is Reason.OPTED_OUT
     assert {entry.number for entry in world.app.opt_outs.list()} == {ANN}
 
 
@@ -416,6 +511,9 @@ async def test_killed_at_any_write(tmp_path, lost) -> None:
         with suppress(CrashError):
             await dying.erasures.carry_on()
             killed = False
+        halfway = await world.app.erasures.view(templates[keep][1])
+        number_there = [row for row in await world.rows(ERASURES_TABLE) if row[1] == OPEN]
+        assert (halfway.state is ErasureState.DONE) == (not number_there)
         await world.app.erasures.carry_on()
         dump = await world.rows()
         view = await world.app.erasures.view(templates[keep][1])

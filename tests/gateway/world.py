@@ -12,7 +12,7 @@ from typing import Any
 from functions import app as composition
 from functions.gateway.accept import IDEMPOTENCY_TABLE
 from functions.gateway.clock import Ids, message_id, split_message_id
-from functions.gateway.facts import TABLE, Attempt, Batch, Item, accepted_row, outcome_row, sending_row
+from functions.gateway.facts import OUR_OWN, TABLE, Attempt, Batch, Item, accepted_row, outcome_row, sending_row
 from functions.gateway.messagelog import MessageFilter
 from functions.gateway.packing import pack, unpack
 from functions.settings import read_settings
@@ -68,7 +68,7 @@ class World:
     async def batch(
         self, numbers: Sequence[str], *, tried: bool = True, reported: Collection[int] | None = None, close: bool = True
     ) -> str:
-        """Make a batch to these numbers: a third each accepted, refused with the vendor's words, and unanswered.
+        """Make a batch to these numbers: accepted, refused with the vendor's words, unanswered, and refused by us.
 
         Args:
             numbers: The recipients.
@@ -104,7 +104,7 @@ class World:
                 *(
                     self.report(message_id(batch.id, index), items[index].to, State.DELIVERED)
                     for index in told
-                    if index % 3 != 1
+                    if index % 4 not in {1, 3}
                 )
             )
         if close:
@@ -208,7 +208,8 @@ def _outcome(index: int, number: str) -> Outcome:
         Accepted(f"SM{index}"),
         Refused(Reason.INVALID_RECIPIENT, Retry.NEVER, None, "21211", said),
         Unknown(said, "11200"),
-    )[index % 3]
+        Refused(Reason.OPTED_OUT, code=OUR_OWN, detail="On the gateway's opt-out list."),
+    )[index % 4]
 
 
 def plain(row: Row) -> dict[str, Any]:
