@@ -10,6 +10,7 @@ import pytest
 
 from functions.gateway.clock import split_message_id
 from functions.gateway.facts import TABLE, Attempt, read_facts, sending_row
+from functions.gateway.index import IndexEntry
 from functions.gateway.sweep import Swept
 from functions.storage.ports import StorageError
 from functions.vendors.contract import Accepted
@@ -237,3 +238,17 @@ async def test_an_index_entry_without_a_batch_is_nothing(ready, clock) -> None:
     clock.advance(61)
     assert (await app.sweeper.sweep(MINUTE)).closed == 1
     assert len((await ready.call("GET", "/messages")).body["items"]) == 1
+
+
+async def test_a_sweep_does_not_open_what_is_closed(ready, clock, monkeypatch) -> None:
+    """Of closed batches a sweep reads the index row alone, and not the messages in it: there may be millions."""
+    await ready.delivered(ready.twilio, "+14255550101")
+    clock.advance(61)
+    app = ready.gateway.application
+    assert (await app.sweeper.sweep(MINUTE)).closed == 1
+
+    def opened(entry):
+        raise AssertionError(f"{entry.batch} was opened")
+
+    monkeypatch.setattr(IndexEntry, "messages", property(opened))
+    assert await app.sweeper.sweep(MINUTE) == Swept()
