@@ -9,11 +9,11 @@ https://github.com/Azure/azure-functions-language-worker-protobuf are plain Pyth
 Standard input is a JSON list of calls, made one after the other in each app::
 
     {"function": NAME, "data": {"http": {...}} or {"string": TEXT} or {"json": TEXT},
-     "metadata": {NAME: {"json": TEXT}}, "environment": {NAME: TEXT}}
+     "metadata": {NAME: {"json": TEXT}}, "environment": {NAME: TEXT}, "trace_parent": TEXT, "pause": SECONDS}
 
 ``http`` has ``method``, ``url``, ``headers``, ``query``, ``params`` and ``body`` (text); ``metadata`` is what the host
-sends beside a queue message, ``environment`` is set before the call; both may be left out. Standard output is a JSON
-list with one report a folder::
+sends beside a queue message, ``environment`` is set before the call, ``trace_parent`` is the host's span, and after the
+call the app is left alone for the pause; all may be left out. Standard output is a JSON list with one report a folder::
 
     {"loaded": true, "error": null, "functions": [{"name": NAME, "bindings": [...]}],
      "calls": [{"status": "success" or "failure" or "hangs", "error": TEXT, "value": {"http": {...}}}]}
@@ -104,7 +104,7 @@ async def made(worker: Any, function: Any, call: dict[str, Any]) -> dict[str, An
         function_id=function.function_id,
         input_data=[Message(name=trigger["name"], data=typed(call["data"]))],
         trigger_metadata={name: typed(value) for name, value in call.get("metadata", {}).items()},
-        trace_context=Message(trace_parent="00-0-0-00", trace_state="", attributes={}),
+        trace_context=Message(trace_parent=call.get("trace_parent", "00-0-0-00"), trace_state="", attributes={}),
         retry_context=Message(retry_count=0, max_retry_count=0, exception=None),
     )
     task = asyncio.create_task(worker.invocation_request(envelope(invocation_request=request)))
@@ -112,6 +112,7 @@ async def made(worker: Any, function: Any, call: dict[str, Any]) -> dict[str, An
     if task.cancelled():
         # The worker catches Exception only, so nothing is ever sent back to the host.
         return {"status": "hangs", "error": "CancelledError", "value": None}
+    await asyncio.sleep(call.get("pause", 0))
     answer = task.result()
     if answer.result.status != Messages.StatusResult.Success:
         return {"status": "failure", "error": answer.result.exception.message, "value": None}
