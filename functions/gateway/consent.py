@@ -64,6 +64,7 @@ class OptOuts:
         self._clock = clock
         self._entries: _Entries = {}
         self._newest = 0
+        self._recording: set[tuple[str, str]] = set()
         self._mark = ""
         self._reading: asyncio.Task[None] | None = None
         self._next: asyncio.Task[None] | None = None
@@ -122,11 +123,17 @@ class OptOuts:
         unique = hashlib.blake2b(
             f"{entry.number}|{entry.sender}|{entry.opted_out}|{to_ms(entry.at)}".encode(), digest_size=8
         ).hexdigest()
-        await self._tables.insert(TABLE, [_row(f"{recorded:013d}:{unique}", entry)])
-        # Another call may have recorded the same while this one wrote.
-        known = self._entries.get((entry.number, entry.sender))
+        # Of two calls that record the same at once one counts.
+        counts = changes and entry.opted_out and (entry.number, entry.sender) not in self._recording
+        if counts:
+            self._recording.add((entry.number, entry.sender))
+        try:
+            await self._tables.insert(TABLE, [_row(f"{recorded:013d}:{unique}", entry)])
+        finally:
+            if counts:
+                self._recording.discard((entry.number, entry.sender))
         _fold(self._entries, entry)
-        if entry.opted_out and not (known is not None and known.opted_out):
+        if counts:
             self._telemetry.count(OPT_OUTS, {REASON: entry.source})
         return changes
 

@@ -13,6 +13,7 @@ import json
 import logging
 import os
 import ssl
+import tempfile
 import time
 from collections import Counter
 from dataclasses import dataclass, field
@@ -23,7 +24,7 @@ from aiohttp import web
 
 from functions.gateway.telemetry import OLDEST_OPEN, SET_ASIDE, VENDOR, Kind
 from functions.settings import read_telemetry
-from functions.telemetry import open_telemetry
+from functions.telemetry import open_telemetry, otel
 from tests.conftest import Ready
 
 IDENTITY = "11111111-2222-3333-4444-555555555555"
@@ -37,6 +38,7 @@ class Insights:
     """What arrived at the stand-in."""
 
     url: str = ""
+    status: int = 200
     items: list[dict] = field(default_factory=list)
     authorizations: Counter = field(default_factory=Counter)
     asked: list[dict] = field(default_factory=list)
@@ -45,6 +47,8 @@ class Insights:
         """Take telemetry items."""
         self.authorizations[request.headers.get("Authorization", "")] += 1
         body = await request.read()
+        if self.status != 200:
+            return _answer({}, self.status)
         items = json.loads(gzip.decompress(body) if body[:2] == b"\x1f\x8b" else body)
         self.items += items
         return _answer({"itemsReceived": len(items), "itemsAccepted": len(items), "errors": []})
@@ -67,8 +71,8 @@ class Insights:
         return [item["data"]["baseData"] for item in self.items if item["data"]["baseType"] == kind]
 
 
-def _answer(document):
-    answer = web.json_response(document)
+def _answer(document, status=200):
+    answer = web.json_response(document, status=status)
     # The client just drops its connections in the end; those of TLS would be left half open.
     answer.force_close()
     return answer
@@ -136,6 +140,22 @@ async def test_without_the_setting_the_key_is_all(insights, environment):
 
     assert set(insights.authorizations) == {""}
     assert insights.asked == []
+
+
+async def test_an_outage_leaves_nothing_on_disk(insights, environment, tmp_path, monkeypatch):
+    """What Application Insights did not take is dropped: nothing of it is written to the instance's disk."""
+    folder = tmp_path / "temporary"
+    folder.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(folder))
+    monkeypatch.setattr(otel, "CLOSE_WITHIN", 1.0)
+    insights.status = 503
+    telemetry = open_telemetry(read_telemetry(os.environ))
+    with telemetry.span("x", Kind.SERVER):
+        pass
+    await telemetry.close()
+
+    assert insights.authorizations
+    assert list(folder.rglob("*")) == []
 
 
 async def test_both_destinations_get_everything(insights, collector, environment, start_gateway, sandbox):

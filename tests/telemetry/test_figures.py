@@ -10,10 +10,14 @@ from datetime import timedelta
 
 import pytest
 
+from functions.gateway.clock import split_message_id
+from functions.gateway.facts import TABLE, Attempt, sending_row
+from functions.gateway.figures import failure_of
 from functions.gateway.telemetry import CATEGORY, METRICS, PROVIDER, REASON, SENDER, VENDOR
 from functions.gateway.timing import Timing
 from functions.settings import read_telemetry
 from functions.telemetry import open_telemetry
+from functions.vendors.contract import Accepted, DeliveryReport, Part, Reason, Refused, State, Unknown
 from tests.conftest import KITS, Ready
 
 QUICK = Timing(settle_after=0.2, backoff_base=0.05, backoff_cap=0.2)
@@ -123,19 +127,22 @@ async def test_a_lost_answer_counts_once_and_its_settlement_too(quick, collector
 
 
 async def test_a_message_that_nobody_reported_becomes_unknown_once(quick, collector, telemetry, clock):
-    """When the time for reports is over what is still open counts as unknown, however often the sweeper looks."""
+    """When the time for reports is over what is still open counts as unknown, however often the batch is summed up."""
     made = await quick.make("acs")
     await quick.ask("PUT", "/acs/faults", {"callback_drop": 1})
-    (identity,) = await quick.send(made, "+14255550123")
-    await quick.until(identity, "sent")
+    identity, other = await quick.send(made, ["+14255550123", "+14255550124"])
+    await quick.until(other, "sent")
     clock.advance(73 * 3600)
     for _ in range(3):
         await quick.gateway.application.sweeper.sweep(MINUTE)
 
-    assert [item["status"] for item in (await quick.call("GET", "/messages")).body["items"]] == ["unknown"]
+    late = DeliveryReport(State.DELIVERED, "late", message=identity)
+    await quick.gateway.application.callbacks._reports.take([late], vendor="acs", provider=None)
+    listed = (await quick.call("GET", "/messages")).body["items"]
+    assert [item["status"] for item in listed] == ["delivered", "unknown"]
     await telemetry.close()
-    assert collector.count("sms.unknown", REASON) == {"no_report": 1}
-    assert collector.count("sms.delivered") == 0
+    assert collector.count("sms.unknown", REASON) == {"no_report": 2}
+    assert collector.count("sms.delivered") == 1
 
 
 async def test_the_oldest_batches_are_shown(quick, collector, telemetry, clock):
@@ -267,7 +274,6 @@ async def test_a_long_message_is_delivered_once(start_gateway, sandbox, collecto
 async def test_parts_reported_to_two_instances_count_once(start_gateway, sandbox, collector, telemetry, storage, clock):
     """Which parts arrived is known to the store alone: whichever instance hears of the last one counts the message."""
     from functions.app import build
-    from functions.vendors.contract import DeliveryReport, Part, State
 
     ready = Ready(await start_gateway(telemetry=telemetry), sandbox)
     made = await ready.make("twilio")
@@ -322,3 +328,48 @@ async def test_two_processes_add_up(collector, environment):
     assert {resource["service.name"] for resource in collector.resources} == {"sms-gateway"}
     assert len({resource["service.instance.id"] for resource in collector.resources}) == 2
     assert {resource["deployment.environment.name"] for resource in collector.resources} == {"test"}
+
+
+async def test_a_dead_worker_leaves_one_unknown(quick, collector, telemetry, clock, monkeypatch):
+    """A message whose worker died after its claim is one unknown, however many workers find it, and then one sent."""
+    made = await quick.make("acs")
+    application = quick.gateway.application
+    queues = type(application.storage.queues)
+
+    async def nowhere(*_, **__):
+        return None
+
+    with monkeypatch.context() as patch:
+        patch.setattr(queues, "put", nowhere)
+        (identity,) = await quick.send(made, "+14255550123")
+        batch = split_message_id(identity)[0]
+        claim = Attempt(1, lookup=False, started=clock(), lease=120.0, indices=(0,))
+        await application.storage.tables.insert(TABLE, [sending_row(batch, claim)])
+        clock.advance(121)
+        await asyncio.gather(*(application.dispatcher.dispatch(batch) for _ in range(5)))
+    clock.advance(60)
+    await application.sweeper.sweep(MINUTE)
+    await quick.until(identity, "delivered")
+    await quick.idle()
+    await telemetry.close()
+
+    assert collector.count("sms.unknown", REASON) == {"no_answer": 1}
+    assert collector.count("sms.sent") == 1
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "why"),
+    [
+        ([Accepted("1")], ""),
+        ([Unknown("lost")], "no_answer"),
+        ([Refused(Reason.THROTTLED)], "throttled"),
+        ([Refused(Reason.CREDENTIALS), Unknown("lost")], "credentials"),
+        ([Refused(Reason.INVALID_RECIPIENT)], ""),
+        ([Accepted("1"), Refused(Reason.TEMPORARY)], ""),
+        ([Refused(Reason.QUOTA), Refused(Reason.OPTED_OUT)], ""),
+        ([], ""),
+    ],
+)
+def test_what_is_a_failed_call(outcomes, why):
+    """A call failed as a whole if the vendor dealt with none of its messages, for a reason that lies with the call."""
+    assert failure_of(outcomes) == why

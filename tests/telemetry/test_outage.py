@@ -55,7 +55,7 @@ async def closed(telemetry):
 
 async def test_a_dead_collector(start_gateway, sandbox, environment, monkeypatch):
     """With nobody listening all messages arrive, each once, and closing ends in time."""
-    environment(OTEL_EXPORTER_OTLP_ENDPOINT=nowhere())
+    environment(OTEL_EXPORTER_OTLP_ENDPOINT=nowhere(), OTEL_EXPORTER_OTLP_TIMEOUT="30")
     monkeypatch.setattr(otel, "CLOSE_WITHIN", 1.5)
     telemetry = open_telemetry(read_telemetry(os.environ))
     await send_all(Ready(await start_gateway(telemetry=telemetry), sandbox))
