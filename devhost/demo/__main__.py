@@ -29,9 +29,10 @@ from devhost.keys import Keys
 from devhost.running import ROOT, Gateway, running_gateway
 from devhost.settings import read_host_json
 from functions.gateway.timing import Timing
-from functions.settings import Settings, read_settings
+from functions.settings import Settings, read_settings, read_telemetry
 from functions.storage.embedded import open_embedded
 from functions.storage.ports import StorageError
+from functions.telemetry import open_telemetry
 from sandbox.kit import Kit, kits
 from sandbox.server import Sandbox
 from sandbox.testing import running_sandbox
@@ -209,6 +210,8 @@ async def running(options: Options) -> AsyncIterator[tuple[Gateway, Sandbox]]:
                 port=options.sandbox_port,
             )
         )
+        telemetry = open_telemetry(read_telemetry(os.environ))
+        stack.push_async_callback(telemetry.close)
         gateway = await stack.enter_async_context(
             running_gateway(
                 storage,
@@ -217,6 +220,7 @@ async def running(options: Options) -> AsyncIterator[tuple[Gateway, Sandbox]]:
                 settings=settings_for,
                 host_json=host_json,
                 lease=QUEUE_LEASE,
+                telemetry=telemetry,
                 timing=TIMING,
             )
         )
