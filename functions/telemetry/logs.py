@@ -45,20 +45,23 @@ class LogExport(logging.Handler):
         super().__init__()
         self._provider = provider
         self._clear_numbers = clear_numbers
-        self._level_before = logging.NOTSET
+        self._level_before: int | None = None
 
     def attach(self) -> None:
         """Listen to all loggers, and to ours from INFO on."""
         ours = logging.getLogger(OURS)
-        self._level_before = ours.level
         if not ours.isEnabledFor(logging.INFO):
+            self._level_before = ours.level
             ours.setLevel(logging.INFO)
         logging.getLogger().addHandler(self)
 
     def detach(self) -> None:
         """Listen no longer."""
         logging.getLogger().removeHandler(self)
-        logging.getLogger(OURS).setLevel(self._level_before)
+        # Only who changed the level puts it back, or the last of two to end would keep what the first had set.
+        if self._level_before is not None:
+            logging.getLogger(OURS).setLevel(self._level_before)
+            self._level_before = None
 
     def emit(self, record: logging.LogRecord) -> None:
         """Export one record."""

@@ -135,3 +135,14 @@ def test_how_numbers_are_masked(number, shown):
     """At least three characters of any number are hidden, and all of a short one."""
     assert masked(number) == shown
     assert len(number) < 8 or len(number) - len(shown.replace("•••", "")) >= 3
+
+
+@pytest.mark.parametrize("order", [(0, 1), (1, 0), (0, 0, 1)], ids=["in turn", "reversed", "closed twice"])
+async def test_the_loggers_are_as_before_whoever_ends_first(collector, order):
+    """Two that export in one process leave the level of our loggers as they found it, whichever ends first."""
+    before = logging.getLogger("sms").level
+    opened = [open_telemetry(read_telemetry(os.environ)) for _ in range(2)]
+    for place in order:
+        await opened[place].close()
+
+    assert logging.getLogger("sms").level == before
