@@ -56,12 +56,13 @@ class LogExport(logging.Handler):
         logging.getLogger().addHandler(self)
 
     def detach(self) -> None:
-        """Listen no longer."""
+        """Listen no longer; a level that somebody else has set meanwhile stays."""
         logging.getLogger().removeHandler(self)
         # Only who changed the level puts it back, or the last of two to end would keep what the first had set.
-        if self._level_before is not None:
-            logging.getLogger(OURS).setLevel(self._level_before)
-            self._level_before = None
+        ours = logging.getLogger(OURS)
+        if self._level_before is not None and ours.level == logging.INFO:
+            ours.setLevel(self._level_before)
+        self._level_before = None
 
     def emit(self, record: logging.LogRecord) -> None:
         """Export one record."""

@@ -120,6 +120,31 @@ async def test_a_broken_line_harms_nobody(telemetry, collector, monkeypatch, cap
 
 
 @pytest.mark.parametrize(
+    ("before", "meanwhile", "after"),
+    [
+        (logging.NOTSET, None, logging.NOTSET),
+        (logging.WARNING, None, logging.WARNING),
+        (logging.WARNING, logging.ERROR, logging.ERROR),
+        (logging.DEBUG, None, logging.DEBUG),
+    ],
+)
+async def test_levels_are_left_as_they_were(collector, before, meanwhile, after):
+    """Our loggers say INFO at least while it is exported; afterwards they are as they were, or as somebody set them."""
+    ours = logging.getLogger("sms")
+    ours.setLevel(before)
+    try:
+        telemetry = open_telemetry(read_telemetry(os.environ))
+        assert logging.getLogger("sms.test").isEnabledFor(logging.INFO)
+        if meanwhile is not None:
+            ours.setLevel(meanwhile)
+        await telemetry.close()
+        await telemetry.close()
+        assert ours.level == after
+    finally:
+        ours.setLevel(logging.NOTSET)
+
+
+@pytest.mark.parametrize(
     ("number", "shown"),
     [
         ("+14255550123", "+1425•••0123"),
