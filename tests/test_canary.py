@@ -120,13 +120,15 @@ class Ear(logging.Handler):
 @pytest.fixture
 def heard():
     """Listen to the root logger at level DEBUG; libraries log what their own loggers let through."""
-    root, lines = logging.getLogger(), []
-    ear, level = Ear(lines), root.level
+    root, ours, lines = logging.getLogger(), logging.getLogger("sms"), []
+    ear, levels = Ear(lines), (root.level, ours.level)
     root.addHandler(ear)
     root.setLevel(logging.DEBUG)
+    ours.setLevel(logging.DEBUG)
     yield lines
     root.removeHandler(ear)
-    root.setLevel(level)
+    root.setLevel(levels[0])
+    ours.setLevel(levels[1])
 
 
 @pytest.fixture
