@@ -61,7 +61,7 @@ def table(head, rows):
 def explained(enum):
     """Return the members of an enum with the docstring behind each."""
     source = inspect.getsource(enum)
-    return {member: re.search(rf'    {member.name} = .*\n    """(.*?)"""', source, re.DOTALL)[1] for member in enum}
+    return {member: re.search(rf'    {member.name} = [^\n]*\n    """(.*?)"""', source, re.DOTALL)[1] for member in enum}
 
 
 def arguments_of(described):
@@ -234,6 +234,13 @@ def test_tables_say_what_the_code_says(name):
         mark["text"].strip() for page in PAGES for mark in MARKED.finditer(page.read_text()) if mark["name"] == name
     ]
     assert found == [TABLES[name]()], "python -m tests.test_docs writes the tables anew"
+
+
+@pytest.mark.parametrize("enum", [State, Reason])
+def test_each_word_has_its_own_meaning(enum):
+    """No two states and no two reasons are explained by the same words."""
+    meanings = list(explained(enum).values())
+    assert len(set(meanings)) == len(enum)
 
 
 def cells(page, heading):
