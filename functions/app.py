@@ -109,7 +109,7 @@ def build(
     messages = MessageLog(tables, index, clock)
     inbound = Inbound(tables, directory, opt_outs, clock, ids, told)
     kept = Kept(settings.keep_messages, settings.keep_inbound, settings.keep_raw)
-    closer = Closer(tables, index, messages, opt_outs, told)
+    closer = Closer(tables, index, messages, opt_outs, clock, told)
     commit = GroupCommit(tables)
     vendor_ids, pacer = VendorIds(tables, commit), Pacer(clock)
     reports = Reports(tables, commit, vendor_ids, opt_outs, closer, clock, timing, kept, told)

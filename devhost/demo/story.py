@@ -39,6 +39,7 @@ WORDS: Mapping[str, str] = {
     "unanswered": "no answer: {detail}",
     "looking_up": "looked up in the vendor's log",
     "report": "the vendor reports: {state}",
+    "closed": "nothing more was expected: {state}, {reason}",
 }
 
 

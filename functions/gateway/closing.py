@@ -6,33 +6,37 @@ summary afterwards: so either the summing up sees the report, or the reporter se
 
 from __future__ import annotations
 
-from dataclasses import replace
-
+from functions.gateway.clock import Clock
 from functions.gateway.consent import Entry, OptOuts
 from functions.gateway.erasing import ERASED, erase_messages
-from functions.gateway.facts import OUR_OWN, SUMMARY, TABLE, Facts
+from functions.gateway.facts import OUR_OWN, SUMMARY, TABLE, Facts, summary_row
 from functions.gateway.figures import Figures
 from functions.gateway.index import BatchIndex
 from functions.gateway.messagelog import MessageLog, summarise
 from functions.gateway.models import MessageSummary
 from functions.gateway.telemetry import SILENT, Telemetry
-from functions.storage.ports import Row, StaleError, Tables
-from functions.vendors.contract import Reason, Refused, State
-
-_OPEN = frozenset({State.QUEUED, State.SENT})
+from functions.storage.ports import StaleError, Tables
+from functions.vendors.contract import Reason, Refused
 
 
 class Closer:
     """Closes batches."""
 
     def __init__(
-        self, tables: Tables, index: BatchIndex, messages: MessageLog, opt_outs: OptOuts, telemetry: Telemetry = SILENT
+        self,
+        tables: Tables,
+        index: BatchIndex,
+        messages: MessageLog,
+        opt_outs: OptOuts,
+        clock: Clock,
+        telemetry: Telemetry = SILENT,
     ) -> None:
         self._figures = Figures(telemetry)
         self._tables = tables
         self._index = index
         self._messages = messages
         self._opt_outs = opt_outs
+        self._clock = clock
 
     async def is_closed(self, batch: str) -> bool:
         """Tell whether a batch was summed up."""
@@ -40,7 +44,7 @@ class Closer:
 
     async def close(self, batch: str) -> None:
         """Sum a batch up, or again after a late report; what is still open by now becomes unknown."""
-        await self._tables.insert(TABLE, [Row(batch, SUMMARY)])
+        await self._tables.insert(TABLE, [summary_row(batch, self._clock())])
         while True:
             facts = await self._messages.facts(batch)
             if facts is None:
@@ -51,7 +55,7 @@ class Closer:
             entry = await self._index.get(facts.batch)
             if entry is None:
                 return
-            messages = final_messages(facts)
+            messages = [summarise(facts, place) for place in range(len(facts.batch.items))]
             await self._note_opt_outs(facts, messages)
             if entry.messages == messages:
                 return
@@ -78,10 +82,3 @@ def _said_by_the_vendor(facts: Facts, place: int) -> bool:
         isinstance(outcome, Refused) and outcome.reason is Reason.OPTED_OUT and outcome.code != OUR_OWN
         for outcome in outcomes
     )
-
-
-def final_messages(facts: Facts) -> list[MessageSummary]:
-    """Return the messages of a batch as they stand when nothing more is expected."""
-    closed = replace(facts, closed=True)
-    messages = [summarise(closed, place) for place in range(len(facts.batch.items))]
-    return [m.model_copy(update={"status": State.UNKNOWN}) if m.status in _OPEN else m for m in messages]

@@ -132,12 +132,16 @@ class Report:
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """All that is known of a batch."""
+    """All that is known of a batch.
+
+    Args:
+        closed: When it was summed up because nothing more was expected; ``None`` while it is open.
+    """
 
     batch: Batch
     attempts: tuple[Attempt, ...] = ()
     reports: tuple[Report, ...] = ()
-    closed: bool = False
+    closed: datetime | None = None
     reports_of: Mapping[int, Sequence[Report]] = field(default_factory=dict)
 
 
@@ -236,6 +240,11 @@ async def delivered_parts(tables: Tables, batch: str, index: int) -> frozenset[i
     return frozenset(report.part.number for report in reports if report.part)
 
 
+def summary_row(batch: str, closed: datetime) -> Row:
+    """Return the row that says that nothing more is expected of a batch."""
+    return Row(batch, SUMMARY, {"closed": to_ms(closed)})
+
+
 def read_facts(rows: Sequence[Row]) -> Facts | None:
     """Return what a batch's rows say, or ``None`` when it was never accepted."""
     by_key = {row.key: row for row in rows}
@@ -255,7 +264,10 @@ def read_facts(rows: Sequence[Row]) -> Facts | None:
     reports_of: dict[int, list[Report]] = {}
     for report in reports:
         reports_of.setdefault(report.index, []).append(report)
-    return Facts(batch_of(by_key[ACCEPTED]), tuple(attempts), tuple(reports), SUMMARY in by_key, reports_of)
+    batch, summary = batch_of(by_key[ACCEPTED]), by_key.get(SUMMARY)
+    # Rows of earlier releases do not say when.
+    closed = from_ms(int(summary.values.get("closed", to_ms(batch.created)))) if summary else None
+    return Facts(batch, tuple(attempts), tuple(reports), closed, reports_of)
 
 
 def _attempt(number: int, row: Row, ended: Row | None) -> Attempt:

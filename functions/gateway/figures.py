@@ -219,7 +219,7 @@ class Figures:
 
     def closed(self, facts: Facts, messages: Sequence[MessageSummary]) -> None:
         """Count what became final only because nothing more is expected."""
-        still_open = replace(facts, closed=False)
+        still_open = replace(facts, closed=None)
         for index, message in enumerate(messages):
             if message.status is not standing(still_open, index).state:
                 self._ended(labels_of(facts.batch), message.status, message.reason, 1)

@@ -332,7 +332,9 @@ class TimelineEntry(Shape):
     """One fact of a message's life."""
 
     at: datetime
-    what: str = Field(description="accepted, sending, looking_up, sent, refused, unanswered, report", examples=["sent"])
+    what: str = Field(
+        description="accepted, sending, looking_up, sent, refused, unanswered, report, closed", examples=["sent"]
+    )
     state: State | None = None
     reason: Reason | None = None
     detail: str = ""

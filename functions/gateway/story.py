@@ -24,6 +24,9 @@ REFUSED_STATES = {
 }
 """The state that a final refusal leads to; every other reason lies with the message itself and is ``rejected``."""
 
+_WHY_NOBODY_KNOWS = {State.QUEUED: Reason.NO_ANSWER, State.SENT: Reason.NO_REPORT}
+"""Of what is still open when nothing more is expected."""
+
 MAX_ATTEMPTS = 8
 """Times a message is offered to the vendor before a passing refusal counts as final."""
 
@@ -94,7 +97,10 @@ def tries(facts: Facts, index: int) -> Tries:
 
 
 def standing(facts: Facts, index: int) -> Standing:
-    """Return where a message stands: what came of offering it, then what the vendor reported, in that order."""
+    """Return where a message stands: what came of offering it, then what the vendor reported, in that order.
+
+    What is still open once the batch was closed is ``unknown``.
+    """
     where = _before_reports(facts, tries(facts, index))
     for report, state in _meant(facts.reports_of.get(index, ())):
         after = advance(where.state, state)
@@ -102,6 +108,9 @@ def standing(facts: Facts, index: int) -> Standing:
             corrected = where.corrected or (where.state in FINAL and after is State.DELIVERED)
             where = Standing(after, report.reason, where.vendor_id, report.received, corrected)
         where = replace(where, vendor_id=where.vendor_id or report.vendor_id)
+    if facts.closed and where.state in _WHY_NOBODY_KNOWS:
+        reason = _WHY_NOBODY_KNOWS[where.state]
+        return replace(where, state=State.UNKNOWN, reason=reason, updated=max(where.updated, facts.closed))
     return where
 
 
@@ -154,7 +163,19 @@ def timeline(facts: Facts, index: int) -> list[TimelineEntry]:
         after = advance(state, meant)
         entries.append(_report_entry(report, counted=after is not state))
         state = after
-    return sorted(entries, key=lambda entry: entry.at)
+    return sorted([*entries, *_closing_entry(facts, index)], key=lambda entry: entry.at)
+
+
+def _closing_entry(facts: Facts, index: int) -> Iterator[TimelineEntry]:
+    """Yield what closing the batch changed for a message, if it changed anything."""
+    if facts.closed is None:
+        return
+    by_then = [report for report in facts.reports_of.get(index, ()) if report.received <= facts.closed]
+    then = replace(facts, reports_of={index: by_then})
+    before, after = standing(replace(then, closed=None), index), standing(then, index)
+    if after.state is not before.state:
+        detail = "Nothing more was expected."
+        yield TimelineEntry(at=facts.closed, what="closed", state=after.state, reason=after.reason, detail=detail)
 
 
 def _outcome_entry(number: int, outcome: Outcome, at: datetime) -> TimelineEntry:

@@ -10,6 +10,7 @@ import pytest
 
 from functions.gateway.facts import (
     OUR_OWN,
+    SUMMARY,
     Attempt,
     Batch,
     Facts,
@@ -22,6 +23,7 @@ from functions.gateway.facts import (
 )
 from functions.gateway.story import MAX_ATTEMPTS, Rules, plan, standing, timeline
 from functions.gateway.timing import Timing
+from functions.storage.ports import Row
 from functions.vendors.contract import (
     Accepted,
     Category,
@@ -156,6 +158,35 @@ def test_the_time_line_tells_which_reports_counted() -> None:
         ("report", True),
         ("report", False),
     ]
+
+
+@pytest.mark.parametrize(
+    ("attempts", "reports", "state", "reason", "line"),
+    [
+        ((attempt(1, Accepted("V1")),), [], State.UNKNOWN, Reason.NO_REPORT, ["closed"]),
+        ((attempt(1, Accepted("V1")),), [report(State.DELIVERED)], State.DELIVERED, None, ["closed", "report"]),
+        ((attempt(1, Accepted("V1")),), [report(State.SENT)], State.UNKNOWN, Reason.NO_REPORT, ["closed", "report"]),
+        ((attempt(1, LATER),), [], State.FAILED, Reason.THROTTLED, ["closed"]),
+        ((attempt(1, None),), [], State.UNKNOWN, Reason.NO_ANSWER, ["closed"]),
+        ((attempt(1, NO_ANSWER),), [], State.UNKNOWN, Reason.NO_ANSWER, []),
+        ((attempt(1, Refused(Reason.INVALID_RECIPIENT)),), [], State.REJECTED, Reason.INVALID_RECIPIENT, []),
+    ],
+)
+def test_closing_ends_what_is_open_and_a_late_report_still_counts(attempts, reports, state, reason, line) -> None:
+    """What was open is told to be closed, when, and to what end; reports at second 50 come after that."""
+    found = replace(facts(*attempts, reports={0: reports}), closed=at(40))
+    where = standing(found, 0)
+
+    assert (where.state, where.reason) == (state, reason)
+    assert [entry.what for entry in timeline(found, 0) if entry.what in {"closed", "report"}] == line
+
+
+def test_a_closing_that_does_not_say_when_is_read() -> None:
+    """Rows of earlier releases without a moment still mean that the batch is closed."""
+    found = read_facts([accepted_row(BATCH), Row(BATCH.id, SUMMARY)])
+    assert found is not None
+    assert found.closed == BATCH.created
+    assert standing(found, 0).state is State.UNKNOWN
 
 
 def test_a_new_batch_is_sent_at_once() -> None:

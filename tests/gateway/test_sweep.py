@@ -167,7 +167,7 @@ async def test_a_report_of_another_vendor_is_set_aside(ready) -> None:
 
 
 async def test_what_is_still_open_after_the_window_becomes_unknown(ready, clock) -> None:
-    """A message without a report is not failed: nobody knows."""
+    """A message without a report is not failed: nobody knows, and list, message and time line say so alike."""
     app = ready.gateway.application
     await ready.ask("PUT", "/acs/faults", {"callback_drop": 1})
     (identity,) = await ready.send(ready.acs, "+14255550101")
@@ -176,7 +176,12 @@ async def test_what_is_still_open_after_the_window_becomes_unknown(ready, clock)
 
     assert (await app.sweeper.sweep(MINUTE)).closed == 1
     (listed,) = (await ready.call("GET", "/messages")).body["items"]
-    assert listed["status"] == "unknown"
+    assert (listed["status"], listed["reason"]) == ("unknown", "no_report")
+    message = await ready.message(identity)
+    assert listed == {key: value for key, value in message.items() if key in listed}
+    last = message["timeline"][-1]
+    assert (last["what"], last["state"], last["reason"]) == ("closed", "unknown", "no_report")
+    assert last["at"] == message["updatedAt"]
 
 
 @pytest.mark.parametrize(("to", "state"), [("+14255550101", "delivered"), ("+14255550160", "undelivered")])
