@@ -23,9 +23,10 @@ from functions.gateway.models import DryRunRequest, NewProvider, NewSender, Prov
 from functions.gateway.numbers import NumberError, parse_recipient, parse_sender
 from functions.gateway.problems import FieldError, Kind, ProblemError, invalid, not_found
 from functions.gateway.sources import networks
-from functions.gateway.wiring import TOKEN, TOKEN_SECONDARY
 from functions.storage.ports import Row, Secrets, StaleError, Tables
 from functions.vendors.contract import (
+    TOKEN,
+    TOKEN_SECONDARY,
     Account,
     CallbackUrls,
     Description,

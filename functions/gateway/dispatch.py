@@ -46,9 +46,10 @@ from functions.gateway.telemetry import (
 )
 from functions.gateway.timing import Timing
 from functions.gateway.vendorids import VendorIds
-from functions.gateway.wiring import TOKEN, callback_url
+from functions.gateway.wiring import callback_url
 from functions.storage.ports import Queues, StorageError, Tables
 from functions.vendors.contract import (
+    TOKEN,
     Accepted,
     Account,
     Http,

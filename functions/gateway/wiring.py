@@ -4,9 +4,6 @@ from __future__ import annotations
 
 from functions.vendors.contract import CallbackUrls
 
-TOKEN = "callbackToken"  # noqa: S105 - the name of a setting
-TOKEN_SECONDARY = "callbackTokenSecondary"  # noqa: S105 - the name of a setting
-
 
 def callback_url(public_url: str, vendor: str, provider: str, kind: str, token: str) -> str:
     """Return the address for callbacks of one kind.

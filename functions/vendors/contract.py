@@ -479,6 +479,12 @@ class Answer:
     body: str = ""
 
 
+TOKEN = "callbackToken"  # noqa: S105 - the name of a setting
+"""The setting whose value is the last part of the callback addresses, at vendors that sign nothing."""
+TOKEN_SECONDARY = "callbackTokenSecondary"  # noqa: S105 - the name of a setting
+"""The same before the last rotation."""
+
+
 @dataclass(frozen=True, slots=True)
 class CallbackUrls:
     """The gateway's addresses for one provider; for Event Grid vendors, the functions' names."""

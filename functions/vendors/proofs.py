@@ -9,14 +9,22 @@ import base64
 import binascii
 import hmac
 
-from functions.vendors.contract import Account, Callback, NotAuthenticError, Setting, SettingType
+from functions.vendors.contract import (
+    TOKEN,
+    TOKEN_SECONDARY,
+    Account,
+    Callback,
+    NotAuthenticError,
+    Setting,
+    SettingType,
+)
 
 PROOF_HEADER = "X-Gateway-Secret"
 _STRONG = r"[!-~]{16,200}"
 
 CALLBACK_TOKEN = (
     Setting(
-        name="callbackToken",
+        name=TOKEN,
         secret=True,
         callback=True,
         generated=True,
@@ -24,11 +32,11 @@ CALLBACK_TOKEN = (
         example="k7Qh2mT0w5ZrYb1xJ4dV8nL3sC6uEfGa",
     ),
     Setting(
-        name="callbackTokenSecondary",
+        name=TOKEN_SECONDARY,
         secret=True,
         callback=True,
         generated=True,
-        secondary_of="callbackToken",
+        secondary_of=TOKEN,
         help="The token before the last rotation; callbacks with either are accepted.",
         example="p2Wc9vB6tXe0RkMy7sUa4oHi1lNzQfJd",
     ),
@@ -94,7 +102,7 @@ def check_token(callback: Callback, account: Account) -> None:
     Raises:
         NotAuthenticError: It is not, or the account has none.
     """
-    expected = account.settings["callbackToken"]
+    expected = account.settings[TOKEN]
     if not expected or not _same(callback.token, expected):
         raise NotAuthenticError("The token in the path is not this provider's.")
 

@@ -7,7 +7,7 @@ from base64 import b64encode
 
 import pytest
 
-from functions.gateway.wiring import TOKEN
+from functions.vendors.contract import TOKEN
 from tests.conftest import Ready
 from tests.triggers.problems import check_problem
 

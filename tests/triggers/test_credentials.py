@@ -8,7 +8,7 @@ import json
 
 import pytest
 
-from functions.gateway.wiring import TOKEN
+from functions.vendors.contract import TOKEN
 from functions.vendors.registry import vendors
 from tests.triggers import store
 from tests.triggers.problems import check_problem
