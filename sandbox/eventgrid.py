@@ -15,12 +15,13 @@ from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 import orjson
 from pydantic import BaseModel, ConfigDict, Field
 
+from sandbox.calls import redact_url
 from sandbox.clock import iso_seconds, iso_ticks
-from sandbox.ledger import CallbackTry, Ledger, Message
 from sandbox.register import Register
 
 if TYPE_CHECKING:
     from sandbox.courier import Answer
+    from sandbox.ledger import Ledger, Message
     from sandbox.world import World
 
 RETRY_SECONDS = (10, 30, 60, 300, 600, 1800, 3600, 10800, 21600)
@@ -72,6 +73,11 @@ class Subscription(BaseModel):
     def key(self) -> str:
         """What identifies it."""
         return f"{self.source}/{self.name}"
+
+
+def public_subscription(subscription: Subscription) -> dict[str, Any]:
+    """Show a subscription without the key in its endpoint."""
+    return {**subscription.model_dump(), "endpoint": redact_url(subscription.endpoint)}
 
 
 class HandshakeError(Exception):
@@ -128,7 +134,9 @@ class EventGrid:
         self._waiting: dict[str, list[_Parcel]] = defaultdict(list)
         self._unsettled: dict[int, _Parcel] = {}
         self._numbered = 0
-        self.subscriptions = Register(Subscription, vendor, "subscriptions", world.journal)
+        self.subscriptions = Register(
+            Subscription, vendor, "subscriptions", world.journal, by="key", show=public_subscription
+        )
         self.dead_letters: list[dict[str, Any]] = []
 
     async def subscribe(self, subscription: Subscription) -> Subscription:
@@ -142,13 +150,13 @@ class EventGrid:
             checked = subscription
         else:
             checked = await self._shake_hands(subscription)
-        return self.subscriptions.put(checked.key, checked)
+        return self.subscriptions.add(checked)
 
     def validate(self, code: str) -> bool:
         """Open a validation URL by hand; tell whether some subscription was waiting for it."""
         for subscription in self.subscriptions:
             if subscription.validation_code == code and subscription.validation == "AwaitingManualAction":
-                self.subscriptions.put(subscription.key, subscription.model_copy(update={"validation": "Succeeded"}))
+                self.subscriptions.add(subscription.model_copy(update={"validation": "Succeeded"}))
                 return True
         return False
 
@@ -353,16 +361,7 @@ class EventGrid:
     def _told(self, message_id: str, about: str, answer: Answer, attempt: int, *, forged: bool = False) -> None:
         message = self._ledger.get(message_id)
         if message is not None:
-            entry = CallbackTry(
-                self._world.clock.now(),
-                about,
-                attempt,
-                answer.status,
-                answer.error,
-                forged,
-                said=answer.complaint,
-            )
-            self._ledger.told(message, entry)
+            self._ledger.answered(message, about, attempt, answer, forged=forged)
 
     def _settle(self, parcel: _Parcel) -> None:
         if self._unsettled.pop(parcel.number, None) is not None:

@@ -11,6 +11,7 @@ from sandbox.outcomes import Reason, Step
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from sandbox.courier import Answer
     from sandbox.journal import Journal
 
 FINAL_STATES = frozenset({"delivered", "undelivered", "failed", "canceled", "received"})
@@ -173,6 +174,22 @@ class Ledger:
         """Note an attempt to tell the customer."""
         message.callbacks.append(attempt)
         self._journal.write("callback", self._vendor, id=message.id, attempt=attempt)
+
+    def answered(
+        self, message: Message, about: str, attempt: int, answer: Answer, *, forged: bool = False, token: str = ""
+    ) -> None:
+        """Note what an endpoint made of an attempt to tell the customer.
+
+        Args:
+            message: What the callback is about.
+            about: What it told.
+            attempt: 1 for the first.
+            answer: What came back.
+            forged: Whether its credentials were made not to verify.
+            token: What ties the attempts of one callback together.
+        """
+        now, said = self._now(), answer.complaint
+        self.told(message, CallbackTry(now, about, attempt, answer.status, answer.error, forged, token, said))
 
     def find(
         self,

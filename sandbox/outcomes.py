@@ -107,6 +107,11 @@ def _failing(digits: str, state: str, reason: Reason, what: str) -> Outcome:
     return Outcome(digits, f"{state}_{reason}", what, steps=(*sent, Step(DONE_AFTER, state, reason)))
 
 
+def failed_later(reason: Reason) -> Outcome:
+    """Say what becomes of a message that a vendor takes although something stands against it."""
+    return _failing("", "failed", reason, "")
+
+
 _SENT = Step(SENT_AFTER, "sent")
 _DELIVERED = Step(DONE_AFTER, "delivered")
 _AGAIN = Step(DONE_AFTER + 0.1, "delivered", apply=False)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from pydantic import BaseModel
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from sandbox.journal import Journal
 
@@ -22,13 +22,29 @@ class Register(Generic[Record]):
         vendor: The vendor's name.
         name: What the register is called in the journal.
         journal: Where changes are kept.
+        by: The attribute that tells records apart.
+        show: Describes a record without its secrets.
+        hidden: Whether nobody asks to see it.
     """
 
-    def __init__(self, model: type[Record], vendor: str, name: str, journal: Journal) -> None:
-        self._model = model
+    def __init__(
+        self,
+        model: type[Record],
+        vendor: str,
+        name: str,
+        journal: Journal,
+        *,
+        by: str = "id",
+        show: Callable[[Record], dict[str, Any]] = BaseModel.model_dump,
+        hidden: bool = False,
+    ) -> None:
+        self.model = model
+        self.name = name
+        self.show = show
+        self.hidden = hidden
         self._vendor = vendor
         self._journal = journal
-        self.name = name
+        self._by = by
         self._records: dict[str, Record] = {}
 
     def __iter__(self) -> Iterator[Record]:
@@ -46,8 +62,21 @@ class Register(Generic[Record]):
         """Find a record."""
         return self._records.get(key)
 
+    def having(self, **values: Any) -> list[Record]:
+        """List the records whose attributes have these values."""
+        return [record for record in self if _has(record, values)]
+
+    def key_of(self, record: Record) -> str:
+        """Say what a record is added under."""
+        key: str = getattr(record, self._by)
+        return key
+
+    def add(self, record: Record) -> Record:
+        """Store a record under its own key, in place of the one that was there."""
+        return self.put(self.key_of(record), record)
+
     def put(self, key: str, record: Record) -> Record:
-        """Store a record, in place of the one that was there."""
+        """Store a record under a key that is not in itself, in place of the one that was there."""
         self._records[key] = record
         self._journal.write("put", self._vendor, register=self.name, key=key, record=record.model_dump(mode="json"))
         return record
@@ -59,17 +88,25 @@ class Register(Generic[Record]):
             self._journal.write("remove", self._vendor, register=self.name, key=key)
         return record
 
-    def clear(self) -> None:
-        """Take all records out."""
-        for key in list(self._records):
+    def remove_having(self, **values: Any) -> None:
+        """Take out the records whose attributes have these values; all when none are named."""
+        for key in [key for key, record in self._records.items() if _has(record, values)]:
             self.remove(key)
 
     def restore(self, fact: dict[str, Any]) -> None:
         """Take back one change from the journal."""
         if fact["kind"] == "put":
-            self._records[fact["key"]] = self._model.model_validate(fact["record"])
+            self._records[fact["key"]] = self.model.model_validate(fact["record"])
         else:
             self._records.pop(fact["key"], None)
+
+    def clear(self) -> None:
+        """Take all records out."""
+        self.remove_having()
+
+
+def _has(record: BaseModel, values: dict[str, Any]) -> bool:
+    return all(getattr(record, name) == value for name, value in values.items())
 
 
 REGISTER_FACTS = frozenset({"put", "remove"})

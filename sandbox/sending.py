@@ -77,6 +77,11 @@ trouble_met: ContextVar[str] = ContextVar("trouble_met", default="")
 OrderType = TypeVar("OrderType", bound=Order)
 
 
+def retry_after_header(seconds: float | None) -> dict[str, str]:
+    """Write the header that says when to come again, if it is to be said at all."""
+    return {} if seconds is None else {"Retry-After": f"{seconds:g}"}
+
+
 class SendDesk(ABC, Generic[OrderType]):
     """Where a vendor takes in messages.
 

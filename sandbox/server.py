@@ -145,7 +145,7 @@ class Sandbox:
         elif kind in LEDGER_FACTS:
             vendor.ledger.restore(fact)
         elif kind in REGISTER_FACTS:
-            registers: list[Register[Any]] = [vendor.opt_outs, *vendor.registers()]
+            registers: list[Register[Any]] = [vendor.opt_outs, *vendor.registers]
             next(register for register in registers if register.name == fact["register"]).restore(fact)
         elif kind == "call":
             vendor.calls.restore(fact)

@@ -15,7 +15,8 @@ from sandbox.calls import CallLog
 from sandbox.faults import Faults, Mischief
 from sandbox.ledger import Ledger, Message
 from sandbox.lives import Lives
-from sandbox.register import Register
+from sandbox.register import Record, Register
+from sandbox.segments import count_segments
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -87,6 +88,7 @@ class Vendor(ABC):
         title: The vendor's name for people.
         docs: The public page its behaviour is taken from.
         endpoint: What a client is to use as base URL, `{base}` standing for the sandbox's own.
+        registers: The vendor's accounts and the like, kept when the ledger is reset.
     """
 
     name: ClassVar[str]
@@ -101,6 +103,32 @@ class Vendor(ABC):
         self.mischief = Mischief()
         self.lives = Lives(world, self.ledger, self.report)
         self.opt_outs = Register(OptOut, self.name, "opt_outs", world.journal)
+        self.registers: list[Register[Any]] = []
+
+    def keep(
+        self,
+        model: type[Record],
+        name: str,
+        *,
+        by: str = "id",
+        show: Callable[[Record], dict[str, Any]] = BaseModel.model_dump,
+        hidden: bool = False,
+    ) -> Register[Record]:
+        """Begin a register that a reset empties only when it is asked for accounts, too.
+
+        Args:
+            model: The records' type.
+            name: What the register is called in the journal and in `state`.
+            by: The attribute that tells records apart.
+            show: Describes a record without its secrets.
+            hidden: Whether `state` leaves it out.
+
+        Returns:
+            The register, empty.
+        """
+        register = Register(model, self.name, name, self.world.journal, by=by, show=show, hidden=hidden)
+        self.registers.append(register)
+        return register
 
     @abstractmethod
     def routes(self) -> Sequence[Route]:
@@ -109,10 +137,6 @@ class Vendor(ABC):
     @abstractmethod
     def control_routes(self) -> Sequence[Route]:
         """What the control API offers for this vendor alone, paths below `/sandbox/{name}`."""
-
-    @abstractmethod
-    def registers(self) -> Sequence[Register[Any]]:
-        """The vendor's accounts and the like, kept when the ledger is reset."""
 
     @abstractmethod
     async def report(self, message: Message, step: Step) -> None:
@@ -126,6 +150,33 @@ class Vendor(ABC):
             ControlError: Nobody owns the number.
         """
 
+    def take_in(self, inbound: Inbound, message_id: str, account: str, recipient: str, **extra: Any) -> Message:
+        """Write a person's text into the ledger.
+
+        Args:
+            inbound: The text.
+            message_id: The vendor's id.
+            account: Whose number it came to.
+            recipient: The number as the ledger writes it.
+            extra: What the vendor alone knows.
+        """
+        now = self.world.clock.now()
+        return self.ledger.accept(
+            Message(
+                id=message_id,
+                account=account,
+                sender=inbound.sender,
+                recipient=recipient,
+                text=inbound.text,
+                at=now,
+                sent_at=now,
+                direction="inbound",
+                state="received",
+                segments=count_segments(inbound.text),
+                extra=extra,
+            ),
+        )
+
     def resume(self) -> None:
         """Go on after a restart, once all facts are back: by default, with every life that has not ended."""
         for message in self.ledger:
@@ -135,7 +186,8 @@ class Vendor(ABC):
         """Take back a fact only this vendor writes."""
 
     def state(self) -> dict[str, Any]:
-        """Describe the vendor for `GET /sandbox/{name}`, its secrets left out."""
+        """Describe the vendor and its registers for `GET /sandbox/{name}`, its secrets left out."""
+        shown = [register for register in self.registers if not register.hidden]
         return {
             "name": self.name,
             "title": self.title,
@@ -143,6 +195,7 @@ class Vendor(ABC):
             "endpoint": self.endpoint.replace("{base}", self.world.base_url),
             "faults": self.mischief.faults.model_dump(),
             "accepted": len(self.ledger),
+            **{register.name: [register.show(record) for record in register] for register in shown},
         }
 
     def set_faults(self, faults: Faults) -> None:
@@ -175,7 +228,7 @@ class Vendor(ABC):
         self.world.journal.write("reset", self.name)
         self.opt_outs.clear()
         if accounts:
-            for register in self.registers():
+            for register in self.registers:
                 register.clear()
 
 
@@ -186,6 +239,17 @@ def json_response(data: Any, *, status: int = 200, headers: dict[str, str] | Non
         status=status,
         headers={"Content-Type": "application/json; charset=utf-8", **(headers or {})},
     )
+
+
+def owned(number: Record | None, written: str) -> Record:
+    """Give the number that a person texts.
+
+    Raises:
+        ControlError: Nobody owns it.
+    """
+    if number is None:
+        raise ControlError(f"no account owns {written}; register the number first")
+    return number
 
 
 def refusal_code(codes: dict[Reason, Any], reason: Reason | None, other: Any) -> Any:

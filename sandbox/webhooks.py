@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from sandbox.courier import Answer
-from sandbox.ledger import CallbackTry, Ledger, Message
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Awaitable, Callable, Iterable, Mapping
 
+    from sandbox.ledger import Ledger, Message
     from sandbox.world import World
 
 
@@ -57,6 +57,32 @@ class Persistence:
     total_seconds: float | None = 15
 
 
+async def attempt(
+    world: World, ledger: Ledger, message: Message, webhook: Webhook, persistence: Persistence, number: int
+) -> Answer:
+    """Send a callback once and note the answer in the ledger.
+
+    Args:
+        world: The shared parts.
+        ledger: Where the attempt is noted.
+        message: What the callback is about.
+        webhook: What to send.
+        persistence: How long to wait.
+        number: 1 for the first attempt.
+    """
+    answer = await world.courier.send(
+        webhook.method,
+        webhook.url,
+        headers=webhook.headers,
+        body=webhook.body,
+        connect_seconds=persistence.connect_seconds,
+        read_seconds=persistence.read_seconds,
+        total_seconds=persistence.total_seconds,
+    )
+    ledger.answered(message, webhook.about, number, answer, forged=webhook.forged, token=webhook.token)
+    return answer
+
+
 async def deliver(
     world: World,
     ledger: Ledger,
@@ -64,7 +90,7 @@ async def deliver(
     webhook: Webhook,
     persistence: Persistence,
 ) -> Answer:
-    """Send a callback until the vendor is content or gives up, each attempt noted in the ledger.
+    """Send a callback until the vendor is content or gives up; a forged one is sent once.
 
     Args:
         world: The shared parts.
@@ -76,29 +102,28 @@ async def deliver(
     Returns:
         The last answer.
     """
-    attempt = 1
-    while True:
-        answer = await world.courier.send(
-            webhook.method,
-            webhook.url,
-            headers=webhook.headers,
-            body=webhook.body,
-            connect_seconds=persistence.connect_seconds,
-            read_seconds=persistence.read_seconds,
-            total_seconds=persistence.total_seconds,
-        )
-        entry = CallbackTry(
-            world.clock.now(),
-            webhook.about,
-            attempt,
-            answer.status,
-            answer.error,
-            webhook.forged,
-            webhook.token,
-            answer.complaint,
-        )
-        ledger.told(message, entry)
-        if webhook.forged or attempt > len(persistence.waits) or not persistence.again(answer):
-            return answer
-        await asyncio.sleep(persistence.waits[attempt - 1] * world.settings.retry_time_scale)
-        attempt += 1
+    answer = await attempt(world, ledger, message, webhook, persistence, 1)
+    for number, wait in enumerate(persistence.waits, start=2):
+        if webhook.forged or not persistence.again(answer):
+            break
+        await asyncio.sleep(wait * world.settings.retry_time_scale)
+        answer = await attempt(world, ledger, message, webhook, persistence, number)
+    return answer
+
+
+async def insist(world: World, once: Callable[[int], Awaitable[bool]], waits: Iterable[float]) -> bool:
+    """Make the second attempt and further ones until one is taken.
+
+    Args:
+        world: The shared parts.
+        once: Makes one attempt, given its number, and tells whether it was taken.
+        waits: Seconds before each, before the retry time scale.
+
+    Returns:
+        Whether one was taken.
+    """
+    for number, wait in enumerate(waits, start=2):
+        await asyncio.sleep(wait * world.settings.retry_time_scale)
+        if await once(number):
+            return True
+    return False

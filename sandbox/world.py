@@ -53,9 +53,9 @@ class World:
     settings: Settings = field(default_factory=Settings)
     courier: Courier = field(default_factory=Courier)
     base_url: str = ""
-    _tasks: set[asyncio.Task[None]] = field(default_factory=set)
+    _tasks: set[asyncio.Task[Any]] = field(default_factory=set)
 
-    def spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+    def spawn(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
         """Do something in the background until it ends or the sandbox stops."""
         task = asyncio.create_task(work)
         self._tasks.add(task)
@@ -74,7 +74,7 @@ class World:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    def _done(self, task: asyncio.Task[None]) -> None:
+    def _done(self, task: asyncio.Task[Any]) -> None:
         self._tasks.discard(task)
         if not task.cancelled() and (failure := task.exception()) is not None:
             # A failure of the sandbox itself must be seen, and must not look like a vendor that stays silent.

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 from sandbox.clock import utc
 from sandbox.ledger import Message
 from sandbox.numbers import is_name, is_number, is_short_code, takes_names
-from sandbox.outcomes import Outcome, Reason, Step, Trouble, outcome_of
+from sandbox.outcomes import Outcome, Reason, Trouble, failed_later, outcome_of
 from sandbox.segments import count_segments
-from sandbox.sending import Done, Order, SendDesk
+from sandbox.sending import Done, Order, SendDesk, retry_after_header
 from sandbox.vendor import json_response
 from sandbox.vendors.acs.wire import (
     ACCEPTED,
@@ -109,9 +109,8 @@ class SmsDesk(SendDesk[SmsOrder]):
 
     def throttled(self, retry_after: float | None) -> web.Response:
         """429; its body is ASSUMED."""
-        headers = {} if retry_after is None else {"Retry-After": f"{retry_after:g}"}
         error = {"code": "TooManyRequests", "message": "The request was throttled. Try again later."}
-        return json_response({"error": error}, status=TOO_MANY, headers=headers)
+        return json_response({"error": error}, status=TOO_MANY, headers=retry_after_header(retry_after))
 
     def broken(self) -> web.Response:
         """500."""
@@ -164,9 +163,9 @@ class SmsDesk(SendDesk[SmsOrder]):
         vendor = self.vendor
         now = vendor.world.clock.now()
         if vendor.is_opted_out(order.sender, to):
-            outcome = Outcome("", "opted_out", "", steps=(Step(1.0, "failed", Reason.OPTED_OUT),))
+            outcome = failed_later(Reason.OPTED_OUT)
         elif is_name(order.sender) and not takes_names(to):
-            outcome = Outcome("", "no_route", "", steps=(Step(1.0, "failed", Reason.NO_ROUTE),))
+            outcome = failed_later(Reason.NO_ROUTE)
         message = vendor.ledger.accept(
             Message(
                 id=f"Outgoing_{utc(now):%Y%m%d%H%M%S}{vendor.world.ids.uuid()}_noam",

@@ -4,14 +4,9 @@ from __future__ import annotations
 
 import base64
 import binascii
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
-
-from sandbox.calls import redact_url
-
-if TYPE_CHECKING:
-    from sandbox.eventgrid import Subscription
 
 
 class Resource(BaseModel):
@@ -63,8 +58,3 @@ def public_resource(resource: Resource) -> dict[str, Any]:
         "keys": len(resource.keys),
         "tokens": len(resource.tokens),
     }
-
-
-def public_subscription(subscription: Subscription) -> dict[str, Any]:
-    """Show a subscription without the key in its endpoint."""
-    return {**subscription.model_dump(), "endpoint": redact_url(subscription.endpoint)}

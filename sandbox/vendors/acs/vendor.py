@@ -9,13 +9,12 @@ from sandbox.eventgrid import EVENT_FACTS, EventGrid
 from sandbox.ledger import Message
 from sandbox.numbers import is_name, is_number, is_short_code, is_toll_free
 from sandbox.outcomes import Step
-from sandbox.register import Register
 from sandbox.segments import count_segments
 from sandbox.vendor import ControlError, Inbound, Route, Vendor, json_response
 from sandbox.vendors.acs.control import AcsControl
 from sandbox.vendors.acs.desk import SmsDesk
 from sandbox.vendors.acs.events import inbound_event, polled_report, report_event
-from sandbox.vendors.acs.records import Resource, public_resource, public_subscription
+from sandbox.vendors.acs.records import Resource, public_resource
 from sandbox.vendors.acs.wire import (
     BAD_REQUEST,
     OK,
@@ -50,8 +49,9 @@ class AcsVendor(Vendor):
 
     def __init__(self, world: World) -> None:
         super().__init__(world)
-        self.resources = Register(Resource, self.name, "resources", world.journal)
+        self.resources = self.keep(Resource, "resources", by="name", show=public_resource)
         self.grid = EventGrid(world, self.name, self.ledger)
+        self.registers.append(self.grid.subscriptions)
         self._desk = SmsDesk(self)
         self._repeats: dict[tuple[str, str], Message] = {}
 
@@ -77,10 +77,6 @@ class AcsVendor(Vendor):
     def control_routes(self) -> Sequence[Route]:
         """Manage resources and event subscriptions."""
         return AcsControl(self).routes()
-
-    def registers(self) -> Sequence[Register[Any]]:
-        """Resources and subscriptions."""
-        return (self.resources, self.grid.subscriptions)
 
     async def report(self, message: Message, step: Step) -> None:
         """Publish a delivery event: of final states only, and only if the request asked for reports."""
@@ -181,14 +177,6 @@ class AcsVendor(Vendor):
         self.grid.clear()
         self._repeats.clear()
         super().reset(accounts=accounts)
-
-    def state(self) -> dict[str, Any]:
-        """Describe the vendor and its resources."""
-        return {
-            **super().state(),
-            "resources": [public_resource(entry) for entry in self.resources],
-            "subscriptions": [public_subscription(entry) for entry in self.grid.subscriptions],
-        }
 
     async def _delivery_report(self, request: web.Request) -> web.Response:
         """Answer `GET /deliveryReports/{id}`; nothing is found until the message is final."""

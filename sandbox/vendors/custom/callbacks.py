@@ -6,53 +6,33 @@
 
 from __future__ import annotations
 
-import asyncio
-import base64
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
-from urllib.parse import unquote, urlencode, urlsplit, urlunsplit
+from urllib.parse import unquote, urlencode, urlsplit
 
 import orjson
 
-from sandbox.ledger import CallbackTry, Message
+from sandbox.basic import basic
+from sandbox.ledger import Message
 from sandbox.outcomes import DELIVERED
 from sandbox.segments import count_segments
+from sandbox.urls import with_wrong_token, without_user
 from sandbox.vendors.custom.wire import COST_OF_A_PART, STATUSES, moment
+from sandbox.webhooks import Persistence, Webhook, attempt, insist
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
     from sandbox.courier import Answer
     from sandbox.outcomes import Step
     from sandbox.vendors.custom.vendor import CustomVendor
 
 RETRY_SECONDS = (60.0, 300.0, 1200.0, 3600.0, 7200.0, 10800.0)
-_WAIT_SECONDS = 10.0
+_PATIENCE = Persistence(connect_seconds=10, read_seconds=10, total_seconds=10)
 _TAKEN = range(200, 205)
 
 
 def _pass_over(_answer: Answer) -> None:
     """Make nothing of an answer: that to a report is ignored."""
-
-
-@dataclass(frozen=True, slots=True)
-class Letter:
-    """One callback.
-
-    Attributes:
-        message: What it is about.
-        about: A word for the ledger.
-        url: Where to, perhaps with a user and a password.
-        fields: What it says.
-        obey: What is made of the answer once it is taken.
-        forged: Whether it is not from 46elks.
-    """
-
-    message: Message
-    about: str
-    url: str
-    fields: Mapping[str, str]
-    obey: Callable[[Answer], None] = _pass_over
-    forged: bool = False
 
 
 class Callbacks:
@@ -73,8 +53,8 @@ class Callbacks:
         if step.state == "delivered":
             told_again = message.state == step.state
             fields["delivered"] = moment(message.state_at if told_again else self._vendor.world.clock.now())
-        url = self._with_wrong_token(message.callback_url) if step.forged else message.callback_url
-        await self._tell(Letter(message, step.state, url, fields, forged=step.forged))
+        url = with_wrong_token(message.callback_url, self._vendor.world.ids) if step.forged else message.callback_url
+        await self._tell(message, step.state, url, fields, forged=step.forged)
 
     async def post_inbound(self, message: Message, url: str) -> None:
         """Post a person's text to the address of a number, and text back what the answer says."""
@@ -86,46 +66,32 @@ class Callbacks:
             "created": moment(message.at),
             "message": message.text,
         }
-        await self._tell(Letter(message, "received", url, fields, obey=lambda answer: self._reply(message, answer)))
+        await self._tell(message, "received", url, fields, obey=lambda answer: self._reply(message, answer))
 
-    async def _tell(self, letter: Letter) -> None:
+    async def _tell(
+        self,
+        message: Message,
+        about: str,
+        url: str,
+        fields: Mapping[str, str],
+        *,
+        obey: Callable[[Answer], None] = _pass_over,
+        forged: bool = False,
+    ) -> None:
         """Make the first attempt now and further ones in the background, so that one does not hold up the others."""
-        if not await self._attempt(letter, 1) and not letter.forged:
-            self._vendor.world.spawn(self._again(letter))
+        world, ledger = self._vendor.world, self._vendor.ledger
+        bare, authorization = _with_basic(url)
+        headers = {"Content-Type": "application/x-www-form-urlencoded", **authorization}
+        webhook = Webhook(about, bare, headers, urlencode(fields).encode(), forged=forged)
 
-    async def _again(self, letter: Letter) -> None:
-        for attempt, wait in enumerate(RETRY_SECONDS, start=2):
-            await asyncio.sleep(wait * self._vendor.world.settings.retry_time_scale)
-            if await self._attempt(letter, attempt):
-                return
+        async def post(number: int) -> bool:
+            answer = await attempt(world, ledger, message, webhook, _PATIENCE, number)
+            if answer.status in _TAKEN:
+                obey(answer)
+            return answer.status in _TAKEN
 
-    async def _attempt(self, letter: Letter, attempt: int) -> bool:
-        """Post once and note the answer; says whether it was taken."""
-        world = self._vendor.world
-        url, headers = _with_basic(letter.url)
-        answer = await world.courier.send(
-            "POST",
-            url,
-            headers={"Content-Type": "application/x-www-form-urlencoded", **headers},
-            body=urlencode(letter.fields).encode(),
-            connect_seconds=_WAIT_SECONDS,
-            read_seconds=_WAIT_SECONDS,
-            total_seconds=_WAIT_SECONDS,
-        )
-        entry = CallbackTry(
-            at=world.clock.now(),
-            about=letter.about,
-            attempt=attempt,
-            status=answer.status,
-            error=answer.error,
-            forged=letter.forged,
-            said=answer.complaint,
-        )
-        self._vendor.ledger.told(letter.message, entry)
-        taken = answer.status in _TAKEN
-        if taken:
-            letter.obey(answer)
-        return taken
+        if not await post(1) and not forged:
+            world.spawn(insist(world, post, RETRY_SECONDS))
 
     def _reply(self, message: Message, answer: Answer) -> None:
         """Text back: the body as it is, or its `reply` when it is a JSON object (sms-actions)."""
@@ -149,12 +115,6 @@ class Callbacks:
         )
         vendor.lives.begin(reply)
 
-    def _with_wrong_token(self, url: str) -> str:
-        """Put a guess of the same length in place of the last segment of an address's path."""
-        parts = urlsplit(url)
-        path, _, token = parts.path.rpartition("/")
-        return urlunsplit(parts._replace(path=f"{path}/{self._vendor.world.ids.hex(max(len(token), 1))}"))
-
 
 def _reply_in(body: bytes) -> str:
     try:
@@ -172,6 +132,5 @@ def _with_basic(url: str) -> tuple[str, dict[str, str]]:
     parts = urlsplit(url)
     if parts.username is None:
         return url, {}
-    pair = f"{unquote(parts.username)}:{unquote(parts.password or '')}".encode()
-    bare = urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
-    return bare, {"Authorization": f"Basic {base64.b64encode(pair).decode()}"}
+    proof = basic(unquote(parts.username), unquote(parts.password or ""))
+    return without_user(url), {"Authorization": proof}

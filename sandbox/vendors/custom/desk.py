@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from sandbox.accounts import may_send_from
 from sandbox.ledger import Message
 from sandbox.numbers import is_number
-from sandbox.outcomes import Outcome, Reason, Step, outcome_of
+from sandbox.outcomes import Outcome, Reason, failed_later, outcome_of
 from sandbox.segments import count_segments
-from sandbox.sending import Done, Order, SendDesk
+from sandbox.sending import Done, Order, SendDesk, retry_after_header
 from sandbox.vendor import json_response
 from sandbox.vendors.custom.wire import (
     COST_OF_A_PART,
@@ -33,7 +34,6 @@ if TYPE_CHECKING:
 
 _REQUIRED = ("from", "to", "message")
 _INVALID_TO = "Invalid to number"
-_FAILED_LATER = Outcome("", "opted_out", "", steps=(Step(1.0, "failed", Reason.OPTED_OUT),))
 
 
 @dataclass
@@ -93,15 +93,14 @@ class SmsDesk(SendDesk[SmsOrder]):
         if order.dryrun:
             return Done(json_response(_answer(order) | {"estimated_cost": _cost(order)}), [])
         if self.vendor.is_opted_out(order.sender, to):
-            outcome = _FAILED_LATER
+            outcome = failed_later(Reason.OPTED_OUT)
         message = self._accept(order, outcome)
         created = {"created": moment(message.at), "cost": _cost(order), "id": message.id}
         return Done(json_response(_answer(order) | created), [message])
 
     def throttled(self, retry_after: float | None) -> web.Response:
         """429; ASSUMED, for 46elks queues what is too much."""
-        headers = {} if retry_after is None else {"Retry-After": f"{retry_after:g}"}
-        return said(TOO_MANY, "Too Many Requests", headers)
+        return said(TOO_MANY, "Too Many Requests", retry_after_header(retry_after))
 
     def broken(self) -> web.Response:
         """500 with nothing in it, as was recorded."""
@@ -130,11 +129,7 @@ class SmsDesk(SendDesk[SmsOrder]):
         """Take a text sender ID from anybody, a number from whoever has it; from all, as long as one has none."""
         if not is_sender(sender):
             refuse("Invalid from")
-        if not is_number(sender):
-            return
-        number = self.vendor.numbers.get(sender)
-        has_some = any(entry.account == account.username for entry in self.vendor.numbers)
-        if (number is None and has_some) or (number is not None and number.account != account.username):
+        if is_number(sender) and not may_send_from(self.vendor.numbers, account.username, sender):
             refuse("Invalid from number")
 
 

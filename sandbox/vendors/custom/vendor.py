@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import base64
-import hmac
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from sandbox.accounts import Accounts, Numbers
+from sandbox.basic import carried, is_one_of
 from sandbox.clock import utc
-from sandbox.ledger import Message
-from sandbox.register import Register
-from sandbox.segments import count_segments
 from sandbox.sending import RefusedError
-from sandbox.vendor import ControlError, Inbound, Route, Vendor, json_response
+from sandbox.vendor import Inbound, Route, Vendor, json_response, owned
 from sandbox.vendors.custom.callbacks import Callbacks
-from sandbox.vendors.custom.control import CustomControl
 from sandbox.vendors.custom.desk import SmsDesk
 from sandbox.vendors.custom.records import Account, Number, public_account, public_number
 from sandbox.vendors.custom.wire import (
@@ -33,6 +29,7 @@ if TYPE_CHECKING:
 
     from aiohttp import web
 
+    from sandbox.ledger import Message
     from sandbox.outcomes import Step
     from sandbox.world import World
 
@@ -54,8 +51,8 @@ class CustomVendor(Vendor):
 
     def __init__(self, world: World) -> None:
         super().__init__(world)
-        self.accounts = Register(Account, self.name, "accounts", world.journal)
-        self.numbers = Register(Number, self.name, "numbers", world.journal)
+        self.accounts = self.keep(Account, "accounts", by="username", show=public_account)
+        self.numbers = self.keep(Number, "numbers", by="number", show=public_number)
         self._callbacks = Callbacks(self)
         self._desk = SmsDesk(self)
 
@@ -72,11 +69,8 @@ class CustomVendor(Vendor):
 
     def control_routes(self) -> Sequence[Route]:
         """Manage accounts and numbers."""
-        return CustomControl(self).routes()
-
-    def registers(self) -> Sequence[Register[Any]]:
-        """Accounts and numbers."""
-        return (self.accounts, self.numbers)
+        accounts = Accounts("/sandbox/custom/accounts", self.accounts, [self.numbers])
+        return [*accounts.routes(), *Numbers(accounts, self.numbers).routes()]
 
     def admit(self, request: web.Request) -> Account:
         """Check the credentials.
@@ -84,14 +78,9 @@ class CustomVendor(Vendor):
         Raises:
             RefusedError: They do not fit.
         """
-        scheme, _, encoded = request.headers.get("Authorization", "").partition(" ")
-        try:
-            user, _, password = base64.b64decode(encoded, validate=True).decode().partition(":")
-        except ValueError:
-            user = password = ""
+        user, password = carried(request)
         account = self.accounts.get(user)
-        fits = account is not None and hmac.compare_digest(account.password.encode(), password.encode())
-        if account is None or scheme.lower() != "basic" or not fits:
+        if account is None or not is_one_of(password, account.password):
             headers = {"WWW-Authenticate": 'Basic realm="46elks API"'}
             words = "API access require proper Basic HTTP authentication. Read documentation or examples."
             raise RefusedError(said(UNAUTHORIZED, words, headers))
@@ -110,7 +99,7 @@ class CustomVendor(Vendor):
         """Take what a text costs from an account."""
         account = self.accounts.get(username)
         if account is not None:
-            self.accounts.put(username, account.model_copy(update={"balance": account.balance - cost}))
+            self.accounts.add(account.model_copy(update={"balance": account.balance - cost}))
 
     async def report(self, message: Message, step: Step) -> None:
         """Tell a state to the address that the request named."""
@@ -118,35 +107,11 @@ class CustomVendor(Vendor):
 
     async def receive(self, inbound: Inbound) -> Message:
         """Take in a person's text; 46elks itself heeds no keyword (ASSUMED: no page says that it does)."""
-        number = self.numbers.get(inbound.recipient)
-        if number is None:
-            raise ControlError(f"no account owns {inbound.recipient}; register the number first")
-        now = self.world.clock.now()
-        message = self.ledger.accept(
-            Message(
-                id=self.new_id(),
-                account=number.account,
-                sender=inbound.sender,
-                recipient=inbound.recipient,
-                text=inbound.text,
-                at=now,
-                sent_at=now,
-                direction="inbound",
-                state="received",
-                segments=count_segments(inbound.text),
-            ),
-        )
+        number = owned(self.numbers.get(inbound.recipient), inbound.recipient)
+        message = self.take_in(inbound, self.new_id(), number.account, number.number)
         if number.sms_url is not None:
             self.world.spawn(self._callbacks.post_inbound(message, number.sms_url))
         return message
-
-    def state(self) -> dict[str, Any]:
-        """Describe the vendor, its accounts and numbers."""
-        return {
-            **super().state(),
-            "accounts": [public_account(account) for account in self.accounts],
-            "numbers": [public_number(number) for number in self.numbers],
-        }
 
     async def _fetch(self, request: web.Request) -> web.Response:
         """Answer `GET /a1/sms/{id}`."""

@@ -5,13 +5,14 @@ from __future__ import annotations
 import re
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, NoReturn
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl
 
 from aiohttp import web
 
 from sandbox.clock import utc
 from sandbox.numbers import is_number
 from sandbox.sending import RefusedError
+from sandbox.urls import web_address
 
 if TYPE_CHECKING:
     from sandbox.ledger import Message
@@ -68,12 +69,7 @@ def is_sender(text: str) -> bool:
 
 def is_callback_url(url: str) -> bool:
     """Tell whether reports can be posted to an address; it may have a user and a password in it."""
-    try:
-        parts = urlsplit(url)
-        host, _ = parts.hostname, parts.port
-    except ValueError:
-        return False
-    return parts.scheme in {"http", "https"} and bool(host) and not any(map(str.isspace, url))
+    return web_address(url) is not None
 
 
 def described(message: Message) -> dict[str, Any]:

@@ -6,10 +6,10 @@ the customer's. Source: https://www.infobip.com/docs/api/channels/sms, "Receive 
 
 from __future__ import annotations
 
-import base64
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from sandbox.basic import basic, decoded
 from sandbox.vendors.infobip.codes import words_for
 from sandbox.vendors.infobip.logs import Unread
 from sandbox.vendors.infobip.outbox import DEFAULT_BUCKET, Outbox, Target
@@ -86,9 +86,8 @@ class Callbacks:
         security = self._vendor.subscribing.security_of(profile)
         if security is not None:
             given = security.settings.credentials
-            pair = f"{given.username}:{given.password}".encode()
             headers = {name: value for name, value in headers.items() if name.lower() != "authorization"}
-            headers["Authorization"] = f"Basic {base64.b64encode(pair).decode()}"
+            headers["Authorization"] = basic(given.username, given.password)
         return Target(
             settings.webhook.notify_url if settings.webhook else "",
             tuple(headers.items()),
@@ -153,8 +152,8 @@ def forgeries(target: Target) -> Iterator[Target]:
 
 
 def _wrong_basic(value: str) -> str:
-    user, _, password = base64.b64decode(value.removeprefix("Basic ")).decode().partition(":")
-    return f"Basic {base64.b64encode(f'{user}:{_wrong(password)}'.encode()).decode()}"
+    user, password = decoded(value.removeprefix("Basic ")) or ("", "")
+    return basic(user, _wrong(password))
 
 
 def _wrong(secret: str) -> str:

@@ -9,7 +9,7 @@ from sandbox.ledger import Message
 from sandbox.numbers import is_name, is_number, takes_names
 from sandbox.outcomes import outcome_of
 from sandbox.segments import count_segments
-from sandbox.sending import Done, Order, SendDesk
+from sandbox.sending import Done, Order, SendDesk, retry_after_header
 from sandbox.vendor import json_response, refusal_code
 from sandbox.vendors.infobip.codes import (
     ACCEPTED,
@@ -133,8 +133,7 @@ class MessagesDesk(SendDesk[SmsOrder]):
 
     def throttled(self, retry_after: float | None) -> web.Response:
         """429, E429."""
-        headers = {} if retry_after is None else {"Retry-After": f"{retry_after:g}"}
-        return error(Shape.V3, TOO_MANY, headers=headers)
+        return error(Shape.V3, TOO_MANY, headers=retry_after_header(retry_after))
 
     def broken(self) -> web.Response:
         """500, E500."""

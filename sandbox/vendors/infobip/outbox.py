@@ -14,11 +14,10 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from sandbox.ledger import CallbackTry
 from sandbox.vendors.infobip.wire import OK
+from sandbox.webhooks import insist
 
 if TYPE_CHECKING:
-    from sandbox.courier import Answer
     from sandbox.ledger import Message
     from sandbox.vendors.infobip.vendor import InfobipVendor
 
@@ -113,10 +112,7 @@ class Outbox:
                 del self._queues[target]
 
     async def _insist(self, target: Target, bucket: list[Item], token: str) -> None:
-        for attempt, wait in enumerate(RETRY_SECONDS, start=2):
-            await asyncio.sleep(wait * self._vendor.world.settings.retry_time_scale)
-            if await self._attempt(target, bucket, attempt, token):
-                return
+        await insist(self._vendor.world, lambda attempt: self._attempt(target, bucket, attempt, token), RETRY_SECONDS)
 
     async def _attempt(self, target: Target, bucket: list[Item], attempt: int, token: str) -> bool:
         """Post a bucket once; says whether it was taken."""
@@ -124,7 +120,7 @@ class Outbox:
         envelope: dict[str, Any] = {"results": [item.result for item in bucket]}
         if target.inbound:
             envelope |= {"messageCount": len(bucket), "pendingMessageCount": 0}
-        answer: Answer = await world.courier.send(
+        answer = await world.courier.send(
             "POST",
             target.url,
             headers={"Accept": "*/*", **dict(target.headers), "Content-Type": "application/json"},
@@ -133,15 +129,5 @@ class Outbox:
             read_seconds=target.read_seconds,
         )
         for item in bucket:
-            entry = CallbackTry(
-                world.clock.now(),
-                item.about,
-                attempt,
-                answer.status,
-                answer.error,
-                target.forged,
-                token,
-                answer.complaint,
-            )
-            self._vendor.ledger.told(item.message, entry)
+            self._vendor.ledger.answered(item.message, item.about, attempt, answer, forged=target.forged, token=token)
         return answer.status == OK

@@ -112,8 +112,8 @@ class Subscriptions:
         """
         fitting = [
             subscription
-            for subscription in self._vendor.subscriptions
-            if subscription.account == account and subscription.settings.wants(event, address, platform)
+            for subscription in self._vendor.subscriptions.having(account=account)
+            if subscription.settings.wants(event, address, platform)
         ]
         if not fitting:
             return None
@@ -128,7 +128,7 @@ class Subscriptions:
 
     async def _list_subscriptions(self, request: web.Request) -> web.Response:
         account = self._admit(request)
-        return _page(request, [self._show(entry) for entry in _own(self._vendor.subscriptions, account)])
+        return _page(request, [self._show(entry) for entry in self._vendor.subscriptions.having(account=account)])
 
     async def _create_subscription(self, request: web.Request) -> web.Response:
         account = self._admit(request)
@@ -164,7 +164,7 @@ class Subscriptions:
 
     async def _list_profiles(self, request: web.Request) -> web.Response:
         account = self._admit(request)
-        return _page(request, [_shown_profile(entry) for entry in _own(self._vendor.profiles, account)])
+        return _page(request, [_shown_profile(entry) for entry in self._vendor.profiles.having(account=account)])
 
     async def _create_profile(self, request: web.Request) -> web.Response:
         account = self._admit(request)
@@ -194,7 +194,7 @@ class Subscriptions:
     async def _delete_profile(self, request: web.Request) -> web.Response:
         account = self._admit(request)
         known = _find(self._vendor.profiles, account, request)
-        if any(entry.profile_id == known.id for entry in _own(self._vendor.subscriptions, account)):
+        if any(entry.profile_id == known.id for entry in self._vendor.subscriptions.having(account=account)):
             refuse(Shape.OLD, BAD_REQUEST, {"profileId": ["is in use"]})
         self._vendor.profiles.remove(_key(account, known.id))
         return json_response(_profile_ids(known))
@@ -216,7 +216,7 @@ class Subscriptions:
 
     async def _list_security(self, request: web.Request) -> web.Response:
         account = self._admit(request)
-        return _page(request, [_shown_security(entry) for entry in _own(self._vendor.security, account)])
+        return _page(request, [_shown_security(entry) for entry in self._vendor.security.having(account=account)])
 
     async def _create_security(self, request: web.Request) -> web.Response:
         account = self._admit(request)
@@ -239,7 +239,7 @@ class Subscriptions:
     async def _delete_security(self, request: web.Request) -> web.Response:
         account = self._admit(request)
         known = _find(self._vendor.security, account, request)
-        if any(entry.auth_id == known.id for entry in _own(self._vendor.profiles, account)):
+        if any(entry.auth_id == known.id for entry in self._vendor.profiles.having(account=account)):
             refuse(Shape.OLD, BAD_REQUEST, {"authId": ["is in use"]})
         self._vendor.security.remove(_key(account, known.id))
         return json_response({"authId": known.id})
@@ -271,10 +271,6 @@ class Subscriptions:
 
 def _key(account: str, name: str) -> str:
     return f"{account} {name}"
-
-
-def _own(register: Register[Any], account: str) -> list[Any]:
-    return [entry for entry in register if entry.account == account]
 
 
 def _find(register: Register[Any], account: str, request: web.Request) -> Any:

@@ -5,11 +5,8 @@ from __future__ import annotations
 import hmac
 from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, get_args
 
-from sandbox.ledger import Message
 from sandbox.numbers import is_name
-from sandbox.register import Register
-from sandbox.segments import count_segments
-from sandbox.vendor import ControlError, Inbound, Route, Vendor
+from sandbox.vendor import ControlError, Inbound, Route, Vendor, owned
 from sandbox.vendors.infobip.callbacks import Callbacks
 from sandbox.vendors.infobip.control import InfobipControl
 from sandbox.vendors.infobip.desk import MessagesDesk
@@ -25,6 +22,7 @@ if TYPE_CHECKING:
 
     from aiohttp import web
 
+    from sandbox.ledger import Message
     from sandbox.outcomes import Step
     from sandbox.world import World
 
@@ -43,14 +41,13 @@ class InfobipVendor(Vendor):
 
     def __init__(self, world: World) -> None:
         super().__init__(world)
-        journal = world.journal
-        self.accounts = Register(Account, self.name, "accounts", journal)
-        self.numbers = Register(Number, self.name, "numbers", journal)
-        self.subscriptions = Register(Subscription, self.name, "subscriptions", journal)
-        self.profiles = Register(Profile, self.name, "profiles", journal)
-        self.security = Register(Security, self.name, "security", journal)
-        self.inbound_configurations = Register(InboundConfiguration, self.name, "inbound_configurations", journal)
-        self.refusals = Register(Refusal, self.name, "refusals", journal)
+        self.accounts = self.keep(Account, "accounts", by="name", show=public_account)
+        self.numbers = self.keep(Number, "numbers", by="number")
+        self.subscriptions = self.keep(Subscription, "subscriptions", show=_shown)
+        self.profiles = self.keep(Profile, "profiles", hidden=True)
+        self.security = self.keep(Security, "security", hidden=True)
+        self.inbound_configurations = self.keep(InboundConfiguration, "inbound_configurations", by="key", hidden=True)
+        self.refusals = self.keep(Refusal, "refusals", hidden=True)
         self.reports = Shelf()
         self.inbox = Shelf()
         self.subscribing = Subscriptions(self)
@@ -75,18 +72,6 @@ class InfobipVendor(Vendor):
     def control_routes(self) -> Sequence[Route]:
         """Manage accounts, numbers and subscriptions."""
         return InfobipControl(self).routes()
-
-    def registers(self) -> Sequence[Register[Any]]:
-        """Accounts and what they own; refused messages go with the ledger."""
-        return (
-            self.accounts,
-            self.numbers,
-            self.subscriptions,
-            self.profiles,
-            self.security,
-            self.inbound_configurations,
-            self.refusals,
-        )
 
     def reset(self, *, accounts: bool = False) -> None:
         """Forget what was sent, refused, fetched and asked, too."""
@@ -135,12 +120,12 @@ class InfobipVendor(Vendor):
 
     def sender_for(self, account: str, asked: str | None) -> str:
         """Give the sender a message goes out with, as Infobip writes it: the one asked for, else the first number."""
-        own = (number.number for number in self.numbers if number.account == account)
+        own = (number.number for number in self.numbers.having(account=account))
         return asked if asked is not None else next(own, "")
 
     def may_send_from(self, account: str, sender: str) -> bool:
         """Tell whether a sender fits: one of the account's numbers, if it has any, else any number or name."""
-        own = [number.number for number in self.numbers if number.account == account]
+        own = [number.number for number in self.numbers.having(account=account)]
         if own:
             return sender in own
         digits = sender.isascii() and sender.isdigit() and _SHORTEST_NUMBER <= len(sender) <= _LONGEST_NUMBER
@@ -152,26 +137,11 @@ class InfobipVendor(Vendor):
 
     async def receive(self, inbound: Inbound) -> Message:
         """Take in a person's text: block on STOP where the number is set so, and pass it on as it is set up."""
-        number = self.numbers.get(bare(inbound.recipient))
-        if number is None:
-            raise ControlError(f"no account owns {inbound.recipient}; register the number first")
+        number = owned(self.numbers.get(bare(inbound.recipient)), inbound.recipient)
         if is_name(number.number):
             raise ControlError("nobody can answer an alphanumeric sender")
-        now = self.world.clock.now()
-        message = self.ledger.accept(
-            Message(
-                id=str(int(self.world.ids.hex(15), 16)),
-                account=number.account,
-                sender=inbound.sender,
-                recipient=full(number.number),
-                text=inbound.text,
-                at=now,
-                sent_at=now,
-                direction="inbound",
-                state="received",
-                segments=count_segments(inbound.text),
-            ),
-        )
+        message_id = str(int(self.world.ids.hex(15), 16))
+        message = self.take_in(inbound, message_id, number.account, full(number.number))
         word = inbound.text.strip().upper()
         if number.stop_words and word in _STOP_WORDS:
             self.opt_out(message.recipient, inbound.sender)
@@ -180,22 +150,6 @@ class InfobipVendor(Vendor):
         configuration = self._inbound.configuration_for(number.account, number.number, inbound.text)
         self.world.spawn(self._callbacks.post_inbound(message, configuration))
         return message
-
-    def state(self) -> dict[str, Any]:
-        """Describe the vendor, its accounts and numbers."""
-        return {
-            **super().state(),
-            "accounts": [public_account(account) for account in self.accounts],
-            "numbers": [number.model_dump() for number in self.numbers],
-            "subscriptions": [
-                {
-                    "account": entry.account,
-                    "id": entry.id,
-                    **entry.settings.model_dump(by_alias=True, exclude_none=True),
-                }
-                for entry in self.subscriptions
-            ],
-        }
 
     async def _not_found_v3(self, request: web.Request) -> web.Response:
         self._admit_any(request, Shape.V3)
@@ -207,6 +161,11 @@ class InfobipVendor(Vendor):
         scopes: tuple[Scope, ...] = get_args(Scope)
         self.admit(request, *scopes, shape=shape)
         refuse(shape, NOT_FOUND)
+
+
+def _shown(subscription: Subscription) -> dict[str, Any]:
+    settings = subscription.settings.model_dump(by_alias=True, exclude_none=True)
+    return {"account": subscription.account, "id": subscription.id, **settings}
 
 
 def _foreign(account: str, message_id: str) -> str:

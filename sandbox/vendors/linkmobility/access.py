@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import base64
-import hmac
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl
 
+from sandbox.basic import decoded, is_one_of
 from sandbox.vendor import json_response
 from sandbox.vendors.linkmobility.wire import (
     ACCESS_DENIED,
@@ -96,12 +95,9 @@ class Access:
         self._tokens.clear()
 
     def _by_password(self, given: str) -> Account | None:
-        try:
-            user, _, password = base64.b64decode(given, validate=True).decode().partition(":")
-        except ValueError:
-            return None
+        user, password = decoded(given) or ("", "")
         account = self._accounts.get(user)
-        fits = account is not None and _is_one_of(password, account.password, account.secondary)
+        fits = account is not None and is_one_of(password, account.password, account.secondary)
         return account if fits else None
 
     def _by_token(self, given: str) -> Account | None:
@@ -110,13 +106,9 @@ class Access:
 
     def _by_client(self, client: str, secret: str) -> Account | None:
         account = next((known for known in self._accounts if client and known.client_id == client), None)
-        fits = account is not None and _is_one_of(secret, account.client_secret, account.client_secret_secondary)
+        fits = account is not None and is_one_of(secret, account.client_secret, account.client_secret_secondary)
         return account if fits else None
 
 
 def _nobody(_given: str) -> None:
     return None
-
-
-def _is_one_of(given: str, *valid: str | None) -> bool:
-    return any(known and hmac.compare_digest(known.encode(), given.encode()) for known in valid)

@@ -7,13 +7,13 @@ address that nobody else knows (Gate API, "PartnerGateDestination"; MT document,
 from __future__ import annotations
 
 import asyncio
-import base64
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from zlib import crc32
 
 import orjson
 
+from sandbox.basic import basic
 from sandbox.ledger import CallbackTry, Message
 from sandbox.outcomes import Reason, Step
 from sandbox.vendors.linkmobility.wire import (
@@ -221,8 +221,7 @@ def _address(destination: Destination, *, forged: bool) -> tuple[str, dict[str, 
         password = _WRONG
     headers = {"Content-Type": destination.content_type, "Accept": "*/*", **extra}
     if destination.username is not None:
-        pair = f"{destination.username}:{password or ''}".encode()
-        headers["Authorization"] = f"Basic {base64.b64encode(pair).decode()}"
+        headers["Authorization"] = basic(destination.username, password or "")
     return url, headers
 
 

@@ -12,7 +12,7 @@ from sandbox.clock import utc
 from sandbox.ledger import FINAL_STATES, Message
 from sandbox.outcomes import Outcome, Reason, Step, Trouble, outcome_of
 from sandbox.segments import count_segments
-from sandbox.sending import Done, Order, SendDesk
+from sandbox.sending import Done, Order, SendDesk, retry_after_header
 from sandbox.vendor import json_response
 from sandbox.vendors.linkmobility.requests import Batch, Entry, Shared, Single
 from sandbox.vendors.linkmobility.wire import (
@@ -93,8 +93,7 @@ class Desk(SendDesk[SmsOrder]):
     def throttled(self, retry_after: float | None) -> web.Response:
         """429, which LINK documents nowhere; so its body is ASSUMED."""
         response = error(TOO_MANY, UNKNOWN_ERROR, "too many requests")
-        if retry_after is not None:
-            response.headers["Retry-After"] = f"{retry_after:g}"
+        response.headers.update(retry_after_header(retry_after))
         return response
 
     def broken(self) -> web.Response:
@@ -147,7 +146,7 @@ class Desk(SendDesk[SmsOrder]):
 
     def _not_owned(self, account: Account, entry: Entry) -> int:
         """Give the code of a sender that is not the account's; as long as it has none, it may use any."""
-        owned = {number.source for number in self.vendor.numbers if number.account == account.username}
+        owned = {number.source for number in self.vendor.numbers.having(account=account.username)}
         return QUEUED if not owned or entry.source in owned else SOURCE_NOT_ALLOWED[entry.source_ton]
 
     def _take(self, order: SmsOrder, place: int) -> Result:

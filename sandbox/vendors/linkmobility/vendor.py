@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from aiohttp import web
 
-from sandbox.ledger import Message
 from sandbox.numbers import is_number
-from sandbox.register import Register
-from sandbox.segments import count_segments
-from sandbox.vendor import ControlError, Inbound, Route, Vendor
+from sandbox.vendor import ControlError, Inbound, Route, Vendor, owned
 from sandbox.vendors.linkmobility.access import Access
 from sandbox.vendors.linkmobility.callbacks import Callbacks
 from sandbox.vendors.linkmobility.control import LinkMobilityControl
@@ -28,6 +25,7 @@ from sandbox.vendors.linkmobility.setup_api import SetupApi
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from sandbox.ledger import Message
     from sandbox.outcomes import Step
     from sandbox.world import World
 
@@ -46,10 +44,10 @@ class LinkMobilityVendor(Vendor):
 
     def __init__(self, world: World) -> None:
         super().__init__(world)
-        self.accounts = Register(Account, self.name, "accounts", world.journal)
-        self.numbers = Register(Number, self.name, "numbers", world.journal)
-        self.gates = Register(Gate, self.name, "gates", world.journal)
-        self.keywords = Register(KeywordRoute, self.name, "keywords", world.journal)
+        self.accounts = self.keep(Account, "accounts", by="username", show=public_account)
+        self.numbers = self.keep(Number, "numbers", by="number")
+        self.gates = self.keep(Gate, "gates", show=public_gate)
+        self.keywords = self.keep(KeywordRoute, "keywords", show=lambda route: route.model_dump(by_alias=True))
         self.access = Access(self.accounts, world)
         self._callbacks = Callbacks(self)
 
@@ -73,10 +71,6 @@ class LinkMobilityVendor(Vendor):
         """Manage accounts, numbers, gates and keyword routes."""
         return LinkMobilityControl(self).routes()
 
-    def registers(self) -> Sequence[Register[Any]]:
-        """Accounts, numbers, gates and keyword routes."""
-        return (self.accounts, self.numbers, self.gates, self.keywords)
-
     def gate_of(self, account: Account, gate_id: str) -> Gate | None:
         """Find a gate of an account's customer on its platform."""
         gate = self.gates.get(gate_id)
@@ -97,23 +91,9 @@ class LinkMobilityVendor(Vendor):
         stops = number.shared and inbound.text.strip().upper() == _STOP_WORD
         if stops:
             self.opt_out(number.source, inbound.sender)
-        now = self.world.clock.now()
         route = self._route(number, inbound.text, stops=stops)
-        message = self.ledger.accept(
-            Message(
-                id=self.world.ids.uuid(),
-                account=number.account,
-                sender=inbound.sender,
-                recipient=number.source,
-                text=inbound.text,
-                at=now,
-                sent_at=now,
-                direction="inbound",
-                state="received",
-                segments=count_segments(inbound.text),
-                extra={"route": route and {**route.model_dump(by_alias=True), "shared": route.shared or number.shared}},
-            ),
-        )
+        taken = route and {**route.model_dump(by_alias=True), "shared": route.shared or number.shared}
+        message = self.take_in(inbound, self.world.ids.uuid(), number.account, number.source, route=taken)
         self.world.spawn(self._callbacks.pass_on(message))
         return message
 
@@ -122,16 +102,6 @@ class LinkMobilityVendor(Vendor):
         super().resume()
         for message in self.ledger:
             self.world.spawn(self._callbacks.go_on(message))
-
-    def state(self) -> dict[str, Any]:
-        """Describe the vendor and what its customers have."""
-        return {
-            **super().state(),
-            "accounts": [public_account(account) for account in self.accounts],
-            "numbers": [number.model_dump() for number in self.numbers],
-            "gates": [public_gate(gate) for gate in self.gates],
-            "keywords": [route.model_dump(by_alias=True) for route in self.keywords],
-        }
 
     def reset(self, *, accounts: bool = False) -> None:
         """Forget what every vendor forgets, and the access tokens."""
@@ -144,9 +114,8 @@ class LinkMobilityVendor(Vendor):
         Raises:
             ControlError: Nobody has it, or it is a name.
         """
-        found = next((number for number in self.numbers if written in {number.number, number.source}), None)
-        if found is None:
-            raise ControlError(f"no account owns {written}; register the number first")
+        fitting = (number for number in self.numbers if written in {number.number, number.source})
+        found = owned(next(fitting, None), written)
         if found.source == found.number and not is_number(found.number):
             raise ControlError("nobody can answer an alphanumeric sender")
         return found

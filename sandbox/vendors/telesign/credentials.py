@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import base64
 import hmac
 from datetime import UTC
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from sandbox.basic import decoded, is_one_of
 from sandbox.sending import RefusedError
 from sandbox.vendors.telesign.wire import PREFIX, error, sign_request, string_to_sign
 
@@ -71,14 +71,12 @@ class Admission:
         return self._by_signature(request, body, proof)
 
     def _by_key(self, proof: str) -> Account:
-        try:
-            customer, colon, key = base64.b64decode(proof, validate=True).decode().partition(":")
-        except ValueError:
-            colon = ""
-        if not colon:
+        pair = decoded(proof)
+        if pair is None:
             self._refuse(10028)
+        customer, key = pair
         account = self._known(customer)
-        if not any(hmac.compare_digest(own.encode(), key.encode()) for own in account.api_keys):
+        if not is_one_of(key, *account.api_keys):
             self._refuse(10022)
         return account
 

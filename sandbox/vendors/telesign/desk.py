@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, NoReturn
 from urllib.parse import parse_qsl
 
+from sandbox.accounts import may_send_from
 from sandbox.ledger import Message
-from sandbox.outcomes import Outcome, Reason, Step, outcome_of
+from sandbox.outcomes import Reason, failed_later, outcome_of
 from sandbox.segments import count_segments
-from sandbox.sending import Done, Order, RefusedError, SendDesk
+from sandbox.sending import Done, Order, RefusedError, SendDesk, retry_after_header
 from sandbox.vendor import json_response
 from sandbox.vendors.telesign.wire import (
     IN_PROGRESS,
@@ -34,7 +35,6 @@ SHARED_SENDER = "38475"
 """What people see when a request names no sender: one of Telesign's own short codes, shared by its customers."""
 _FORM = "application/x-www-form-urlencoded"
 _REQUIRED = {"phone_number": 12000, "message": 12009, "message_type": 12017}
-_BLOCKED_LATER = Outcome("", "opted_out", "", steps=(Step(1.0, "failed", Reason.OPTED_OUT),))
 
 
 def _is_address(text: str) -> bool:
@@ -120,7 +120,7 @@ class MessagingDesk(SendDesk[SmsOrder]):
         if outcome.refusal is Reason.INVALID_NUMBER:
             return Done(self._fault(11000, order.external_id), [])
         if vendor.is_opted_out(order.sender, to):
-            outcome = _BLOCKED_LATER
+            outcome = failed_later(Reason.OPTED_OUT)
         message = vendor.ledger.accept(
             Message(
                 id=reference_id(vendor.world.ids),
@@ -142,8 +142,7 @@ class MessagingDesk(SendDesk[SmsOrder]):
 
     def throttled(self, retry_after: float | None) -> web.Response:
         """429, error 10019; Telesign documents no Retry-After, the sandbox sends one when asked to."""
-        headers = {} if retry_after is None else {"Retry-After": f"{retry_after:g}"}
-        return error(self.vendor.world.ids, 10019, headers=headers)
+        return error(self.vendor.world.ids, 10019, headers=retry_after_header(retry_after))
 
     def broken(self) -> web.Response:
         """500, error 10000."""
@@ -178,12 +177,13 @@ class MessagingDesk(SendDesk[SmsOrder]):
     def _sender(self, account: Account, form: Mapping[str, str]) -> str:
         """Choose the sender: one the account was allowed, any well-formed one as long as it names none."""
         wanted = form.get("sender_id")
-        own = [number for number in self.vendor.numbers if number.account == account.customer_id]
+        numbers = self.vendor.numbers
         if wanted is None:
+            own = numbers.having(account=account.customer_id)
             return own[0].number if own else SHARED_SENDER
-        number = self.vendor.numbers.get(wanted)
-        if (own or number) and (number is None or number.account != account.customer_id):
+        if not may_send_from(numbers, account.customer_id, wanted):
             self._refuse(11013, form)
+        number = numbers.get(wanted)
         return number.number if number else with_plus(wanted)
 
     def _refuse(self, code: int, form: Mapping[str, str], *, description: str = "") -> NoReturn:

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from sandbox.calls import redact_url
+from sandbox.vendors.telesign.wire import in_digits, with_plus
 
 Standing = Literal["active", "suspended", "no_sms", "source_blocked", "wallet_empty", "hard_cap"]
 Feature = Literal["cost", "network", "parts", "sender_id", "cleansed_phone_number", "phone_number_modified"]
@@ -62,14 +63,19 @@ class Number(BaseModel):
     """A sender ID that Telesign has allowed for an account.
 
     Attributes:
-        number: E.164 number, short code or name.
+        number: E.164 number, which may be given in digits, short code or name.
         account: Whose it is.
     """
 
     model_config = ConfigDict(extra="forbid")
 
-    number: str = Field(pattern=r"^(\+[0-9]{7,15}|[0-9]{3,8}|[ -~]{1,20})$")
+    number: Annotated[str, Field(pattern=r"^(\+[0-9]{7,15}|[0-9]{3,8}|[ -~]{1,20})$"), AfterValidator(with_plus)]
     account: str
+
+    @property
+    def digits(self) -> str:
+        """What stands in `sender_id`."""
+        return in_digits(self.number)
 
 
 def public_account(account: Account) -> dict[str, Any]:

@@ -5,12 +5,9 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from sandbox.ledger import Message
 from sandbox.numbers import is_number, is_short_code
-from sandbox.register import Register
-from sandbox.segments import count_segments
 from sandbox.sending import RefusedError
-from sandbox.vendor import ControlError, Inbound, Route, Vendor, json_response
+from sandbox.vendor import ControlError, Inbound, Route, Vendor, json_response, owned
 from sandbox.vendors.telesign.callbacks import ACTIONS, Callbacks, parts
 from sandbox.vendors.telesign.control import TelesignControl
 from sandbox.vendors.telesign.credentials import Admission
@@ -23,6 +20,7 @@ if TYPE_CHECKING:
 
     from aiohttp import web
 
+    from sandbox.ledger import Message
     from sandbox.outcomes import Step
     from sandbox.world import World
 
@@ -46,8 +44,8 @@ class TelesignVendor(Vendor):
 
     def __init__(self, world: World) -> None:
         super().__init__(world)
-        self.accounts = Register(Account, self.name, "accounts", world.journal)
-        self.numbers = Register(Number, self.name, "numbers", world.journal)
+        self.accounts = self.keep(Account, "accounts", by="customer_id", show=public_account)
+        self.numbers = self.keep(Number, "numbers", by="digits")
         self.admission = Admission(self)
         self._callbacks = Callbacks(self)
         self._desk = MessagingDesk(self)
@@ -65,47 +63,19 @@ class TelesignVendor(Vendor):
         """Manage accounts, API keys, portal settings and sender IDs."""
         return TelesignControl(self).routes()
 
-    def registers(self) -> Sequence[Register[Any]]:
-        """Accounts and sender IDs."""
-        return (self.accounts, self.numbers)
-
     async def report(self, message: Message, step: Step) -> None:
         """Tell a state to the message's callback address, or the account's."""
         await self._callbacks.report(message, step)
 
     async def receive(self, inbound: Inbound) -> Message:
         """Take in a person's text: act on its keyword where Telesign does, and post it to the account's address."""
-        number = self.numbers.get(in_digits(inbound.recipient))
-        if number is None:
-            raise ControlError(f"no account owns {inbound.recipient}; register the number first")
+        number = owned(self.numbers.get(in_digits(inbound.recipient)), inbound.recipient)
         if not (is_number(number.number) or is_short_code(number.number)):
             raise ControlError("nobody can answer an alphanumeric sender")
-        now = self.world.clock.now()
-        message = self.ledger.accept(
-            Message(
-                id=reference_id(self.world.ids),
-                account=number.account,
-                sender=inbound.sender,
-                recipient=number.number,
-                text=inbound.text,
-                at=now,
-                sent_at=now,
-                direction="inbound",
-                state="received",
-                segments=count_segments(inbound.text),
-            ),
-        )
+        message = self.take_in(inbound, reference_id(self.world.ids), number.account, number.number)
         self._heed(message)
         self.world.spawn(self._callbacks.post_inbound(message))
         return message
-
-    def state(self) -> dict[str, Any]:
-        """Describe the vendor, its accounts and sender IDs."""
-        return {
-            **super().state(),
-            "accounts": [public_account(account) for account in self.accounts],
-            "numbers": [number.model_dump() for number in self.numbers],
-        }
 
     def reset(self, *, accounts: bool = False) -> None:
         """Forget messages, nonces and the pace so far, and what all vendors forget."""

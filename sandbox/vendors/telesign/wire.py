@@ -6,7 +6,6 @@ import base64
 import hmac
 import ipaddress
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 import phonenumbers
 
@@ -14,6 +13,7 @@ from sandbox.clock import utc
 from sandbox.numbers import is_number
 from sandbox.outcomes import Reason
 from sandbox.sending import RefusedError
+from sandbox.urls import web_address
 from sandbox.vendor import json_response
 
 if TYPE_CHECKING:
@@ -232,16 +232,10 @@ def phone_number_fault(digits: str) -> int | None:
 
 def is_callback_url(url: str) -> bool:
     """Tell whether Telesign posts to an address: https on port 443; other than Telesign, the sandbox takes loopback."""
-    try:
-        parts = urlsplit(url)
-        host, port = parts.hostname, parts.port
-    except ValueError:
+    parts = web_address(url)
+    if parts is None:
         return False
-    if not host or any(char.isspace() for char in url):
-        return False
-    if _is_loopback(host):
-        return parts.scheme in {"http", "https"}
-    return parts.scheme == "https" and port in {None, 443}
+    return _is_loopback(parts.hostname or "") or (parts.scheme == "https" and parts.port in {None, 443})
 
 
 def _is_loopback(host: str) -> bool:

@@ -107,7 +107,7 @@ class Callbacks:
         for text in texts:
             reply = self._vendor.ledger.accept(
                 Message(
-                    id=f"SM{self._vendor.world.ids.hex(32)}",
+                    id=self._vendor.new_id(),
                     account=message.account,
                     sender=message.recipient,
                     recipient=message.sender,

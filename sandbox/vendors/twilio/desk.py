@@ -11,9 +11,9 @@ from aiohttp import web
 from sandbox.clock import utc
 from sandbox.ledger import Message
 from sandbox.numbers import is_name, is_number, is_short_code, takes_names
-from sandbox.outcomes import Outcome, Reason, Step, outcome_of
+from sandbox.outcomes import Outcome, Reason, Step, failed_later, outcome_of
 from sandbox.segments import count_segments
-from sandbox.sending import Done, Order, SendDesk
+from sandbox.sending import Done, Order, SendDesk, retry_after_header
 from sandbox.vendor import json_response
 from sandbox.vendors.twilio.wire import (
     BAD_REQUEST,
@@ -95,15 +95,13 @@ class MessagesDesk(SendDesk[SmsOrder]):
             words = message.format(**{"to": to, "from": order.chosen})
             return Done(error(BAD_REQUEST, code, words, vendor.answer_headers()), [])
         if reason is Reason.OPTED_OUT:
-            outcome = Outcome("", "opted_out", "", steps=(Step(1.0, "failed", Reason.OPTED_OUT),))
+            outcome = failed_later(Reason.OPTED_OUT)
         accepted = self._accept(order, outcome)
         return Done(json_response(vendor.resource(accepted), status=201, headers=vendor.answer_headers()), [accepted])
 
     def throttled(self, retry_after: float | None) -> web.Response:
         """429, error 20429."""
-        headers = self.vendor.answer_headers()
-        if retry_after is not None:
-            headers["Retry-After"] = f"{retry_after:g}"
+        headers = self.vendor.answer_headers() | retry_after_header(retry_after)
         return error(TOO_MANY, 20429, "Too Many Requests", headers)
 
     def broken(self) -> web.Response:
@@ -124,7 +122,7 @@ class MessagesDesk(SendDesk[SmsOrder]):
             plan = tuple(replace(step, after=step.after + order.starts) for step in plan)
         return vendor.ledger.accept(
             Message(
-                id=f"SM{vendor.world.ids.hex(32)}",
+                id=vendor.new_id(),
                 account=order.account,
                 sender=order.chosen,
                 recipient=to,
@@ -161,7 +159,7 @@ class MessagesDesk(SendDesk[SmsOrder]):
         owner = self.vendor.numbers.get(sender)
         if owner is not None and owner.account != account.sid:
             refuse(BAD_REQUEST, 21660, f"Mismatch between the 'From' number {sender} and the account {account.sid}")
-        if owner is None and any(number.account == account.sid for number in self.vendor.numbers):
+        if owner is None and self.vendor.numbers.having(account=account.sid):
             refuse(BAD_REQUEST, 21659, f"'From' {sender} is not a Twilio phone number or Short Code country mismatch")
         if sender == to:
             refuse(BAD_REQUEST, 21266, f"'To' and 'From' number cannot be the same: {to}")

@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
-import base64
-import hmac
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from aiohttp import web
-
+from sandbox.basic import decoded, is_one_of
 from sandbox.clock import mail_date
-from sandbox.ledger import Message
 from sandbox.numbers import is_name, is_short_code, is_toll_free
 from sandbox.outcomes import Step
-from sandbox.register import Register
-from sandbox.segments import count_segments
-from sandbox.vendor import ControlError, Inbound, Route, Vendor, json_response
+from sandbox.vendor import ControlError, Inbound, Route, Vendor, json_response, owned
 from sandbox.vendors.twilio.callbacks import Callbacks
 from sandbox.vendors.twilio.control import TwilioControl
 from sandbox.vendors.twilio.desk import MessagesDesk
@@ -25,6 +19,9 @@ from sandbox.vendors.twilio.wire import BAD_REQUEST, ERROR_CODES, NOT_FOUND, UNA
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from aiohttp import web
+
+    from sandbox.ledger import Message
     from sandbox.world import World
 
 _STOP_WORDS = frozenset({"STOP", "STOPALL", "UNSUBSCRIBE", "CANCEL", "END", "QUIT", "REVOKE", "OPTOUT"})
@@ -43,9 +40,9 @@ class TwilioVendor(Vendor):
 
     def __init__(self, world: World) -> None:
         super().__init__(world)
-        self.accounts = Register(Account, self.name, "accounts", world.journal)
-        self.numbers = Register(Number, self.name, "numbers", world.journal)
-        self.services = Register(Service, self.name, "services", world.journal)
+        self.accounts = self.keep(Account, "accounts", by="sid", show=public_account)
+        self.numbers = self.keep(Number, "numbers", by="number", show=public_number)
+        self.services = self.keep(Service, "services", by="sid")
         self._callbacks = Callbacks(self)
         self._desk = MessagesDesk(self)
         self._under_way = 0
@@ -68,10 +65,6 @@ class TwilioVendor(Vendor):
     def control_routes(self) -> Sequence[Route]:
         """Manage accounts, tokens, numbers and Messaging Services."""
         return TwilioControl(self).routes()
-
-    def registers(self) -> Sequence[Register[Any]]:
-        """Accounts, numbers and services."""
-        return (self.accounts, self.numbers, self.services)
 
     def admit(self, request: web.Request) -> Account:
         """Check the credentials against the account in the path.
@@ -131,28 +124,12 @@ class TwilioVendor(Vendor):
 
     async def receive(self, inbound: Inbound) -> Message:
         """Take in a person's text: act on its keyword as Twilio does, and post it to the number's webhook."""
-        number = self.numbers.get(inbound.recipient)
-        if number is None:
-            raise ControlError(f"no account owns {inbound.recipient}; register the number first")
+        number = owned(self.numbers.get(inbound.recipient), inbound.recipient)
         if is_name(inbound.recipient):
             raise ControlError("nobody can answer an alphanumeric sender")
         service = next((entry for entry in self.services if inbound.recipient in entry.numbers), None)
-        now = self.world.clock.now()
-        message = self.ledger.accept(
-            Message(
-                id=f"SM{self.world.ids.hex(32)}",
-                account=number.account,
-                sender=inbound.sender,
-                recipient=inbound.recipient,
-                text=inbound.text,
-                at=now,
-                sent_at=now,
-                direction="inbound",
-                state="received",
-                segments=count_segments(inbound.text),
-                extra={"service": service.sid if service else None},
-            ),
-        )
+        sid = service.sid if service else None
+        message = self.take_in(inbound, self.new_id(), number.account, number.number, service=sid)
         keyword = self._heed(inbound, service)
         url = service.inbound_url if service and service.inbound_url else number.sms_url
         if url is not None:
@@ -160,36 +137,21 @@ class TwilioVendor(Vendor):
             self.world.spawn(self._callbacks.post_inbound(message, url, number.sms_method, marked))
         return message
 
+    def new_id(self) -> str:
+        """Draw the id of a text."""
+        return f"SM{self.world.ids.hex(32)}"
+
     def has_stopped(self, sender: str, recipient: str) -> bool:
         """Tell whether a person stopped a sender, or the Messaging Service it belongs to."""
         services = [service.sid for service in self.services if sender in service.numbers]
         return any(self.is_opted_out(scope, recipient) for scope in (sender, *services))
 
-    def state(self) -> dict[str, Any]:
-        """Describe the vendor, its accounts and numbers."""
-        return {
-            **super().state(),
-            "accounts": [public_account(account) for account in self.accounts],
-            "numbers": [public_number(number) for number in self.numbers],
-            "services": [service.model_dump() for service in self.services],
-        }
-
     def _authenticate(self, header: str) -> Account | None:
-        scheme, _, encoded = header.partition(" ")
-        if scheme != "Basic":
-            return None
-        try:
-            user, _, secret = base64.b64decode(encoded, validate=True).decode().partition(":")
-        except ValueError:
-            return None
+        scheme, _, proof = header.partition(" ")
+        user, secret = (decoded(proof) if scheme == "Basic" else None) or ("", "")
         for account in self.accounts:
-            if user == account.sid:
-                valid = [account.token, account.secondary]
-            elif user in account.api_keys:
-                valid = [account.api_keys[user]]
-            else:
-                continue
-            if any(known and hmac.compare_digest(known.encode(), secret.encode()) for known in valid):
+            own = (account.token, account.secondary) if user == account.sid else (account.api_keys.get(user),)
+            if is_one_of(secret, *own):
                 return account
         return None
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import base64
 import hmac
 from typing import TYPE_CHECKING, NoReturn
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl
 
 from sandbox.outcomes import Reason
 from sandbox.sending import RefusedError
+from sandbox.urls import web_address
 from sandbox.vendor import json_response
 
 if TYPE_CHECKING:
@@ -85,11 +86,5 @@ def read_form(request: web.Request, body: bytes) -> dict[str, str]:
 
 def is_callback_url(url: str) -> bool:
     """Tell whether Twilio takes a URL as StatusCallback; other than Twilio, the sandbox takes loopback hosts."""
-    try:
-        parts = urlsplit(url)
-        host, _ = parts.hostname, parts.port
-    except ValueError:
-        return False
-    if parts.scheme not in {"http", "https"} or not host or any(char.isspace() for char in url):
-        return False
-    return "_" not in host
+    parts = web_address(url)
+    return parts is not None and "_" not in (parts.hostname or "")

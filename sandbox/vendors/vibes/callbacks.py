@@ -7,25 +7,27 @@ the error queue, from which Vibes' staff send what is younger than a day
 
 from __future__ import annotations
 
-import asyncio
-import base64
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit, urlunsplit
 from xml.etree.ElementTree import Element
 
-from sandbox.ledger import CallbackTry, Message
+from sandbox.basic import basic
+from sandbox.urls import with_wrong_token, without_user
 from sandbox.vendors.vibes.receipts import is_asked_for, parts_of, receipt, stage_of
 from sandbox.vendors.vibes.records import source_type
 from sandbox.vendors.vibes.wire import child, inbound_date, written
+from sandbox.webhooks import Persistence, Webhook, attempt, insist
 
 if TYPE_CHECKING:
+    from sandbox.ledger import Message
     from sandbox.outcomes import Step
     from sandbox.vendors.vibes.records import Number
     from sandbox.vendors.vibes.vendor import VibesVendor
 
 WAIT_SECONDS, RETRY_AFTER_SECONDS, MOST_RETRIES, TOO_OLD_SECONDS = 2.0, 300.0, 5, 86400.0
+_PATIENCE = Persistence(connect_seconds=WAIT_SECONDS, read_seconds=WAIT_SECONDS, total_seconds=WAIT_SECONDS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,9 +71,9 @@ class Callbacks:
             return
         now = self._vendor.world.clock.now()
         # Receipts carry no Basic authentication, whatever their address asks for.
-        url = _without_user(message.callback_url)
+        url = without_user(message.callback_url)
         if step.forged:
-            url = self._with_wrong_token(url)
+            url = with_wrong_token(url, self._vendor.world.ids)
         for place in reversed(range(len(parts_of(message)))):
             body = written(receipt(message, step, place, now))
             letter = Letter(message, step.state, url, {}, lambda _, body=body: body, step.forged)  # type: ignore[misc]
@@ -81,8 +83,7 @@ class Callbacks:
         """Post a person's text to the address of a code; each attempt says which it is."""
         headers = {}
         if number.inbound_user is not None:
-            pair = f"{number.inbound_user}:{number.inbound_password}".encode()
-            headers["Authorization"] = f"Basic {base64.b64encode(pair).decode()}"
+            headers["Authorization"] = basic(number.inbound_user, number.inbound_password or "")
         person = message.sender if number.mdn_format == "e164" else message.sender[-10:]
 
         def body(attempt: int) -> bytes:
@@ -115,43 +116,13 @@ class Callbacks:
             self._vendor.world.spawn(self._again(letter))
 
     async def _again(self, letter: Letter) -> None:
-        for attempt in range(2, MOST_RETRIES + 2):
-            await asyncio.sleep(RETRY_AFTER_SECONDS * self._vendor.world.settings.retry_time_scale)
-            if await self._attempt(letter, attempt):
-                return
-        self.error_queue.append((letter, MOST_RETRIES + 1))
+        waits = [RETRY_AFTER_SECONDS] * MOST_RETRIES
+        if not await insist(self._vendor.world, partial(self._attempt, letter), waits):
+            self.error_queue.append((letter, MOST_RETRIES + 1))
 
-    async def _attempt(self, letter: Letter, attempt: int) -> bool:
+    async def _attempt(self, letter: Letter, number: int) -> bool:
         """Post once and note the answer; says whether it was taken."""
-        world = self._vendor.world
-        answer = await world.courier.send(
-            "POST",
-            letter.url,
-            headers={"Content-Type": "text/xml;charset=UTF-8", **letter.headers},
-            body=letter.body(attempt),
-            connect_seconds=WAIT_SECONDS,
-            read_seconds=WAIT_SECONDS,
-            total_seconds=WAIT_SECONDS,
-        )
-        entry = CallbackTry(
-            at=world.clock.now(),
-            about=letter.about,
-            attempt=attempt,
-            status=answer.status,
-            error=answer.error,
-            forged=letter.forged,
-            said=answer.complaint,
-        )
-        self._vendor.ledger.told(letter.message, entry)
+        vendor, headers = self._vendor, {"Content-Type": "text/xml;charset=UTF-8", **letter.headers}
+        webhook = Webhook(letter.about, letter.url, headers, letter.body(number), forged=letter.forged)
+        answer = await attempt(vendor.world, vendor.ledger, letter.message, webhook, _PATIENCE, number)
         return answer.status is not None and answer.status // 100 == 2  # noqa: PLR2004 - any 2xx
-
-    def _with_wrong_token(self, url: str) -> str:
-        """Put a guess of the same length in place of an address's last segment, which is all that proves a receipt."""
-        parts = urlsplit(url)
-        path, _, token = parts.path.rpartition("/")
-        return urlunsplit(parts._replace(path=f"{path}/{self._vendor.world.ids.hex(max(len(token), 1))}"))
-
-
-def _without_user(url: str) -> str:
-    parts = urlsplit(url)
-    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))

@@ -6,11 +6,12 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 from xml.etree.ElementTree import Element
 
+from sandbox.accounts import may_send_from
 from sandbox.ledger import Message
 from sandbox.numbers import is_number, is_short_code
-from sandbox.outcomes import Outcome, Reason, Step, outcome_of
+from sandbox.outcomes import Outcome, Reason, Step, failed_later, outcome_of
 from sandbox.segments import count_segments, is_gsm
-from sandbox.sending import Done, Order, RefusedError, SendDesk
+from sandbox.sending import Done, Order, RefusedError, SendDesk, retry_after_header
 from sandbox.vendors.vibes.receipts import FAILED, RECEIPT_OPTIONS, SYSTEM
 from sandbox.vendors.vibes.wire import (
     CONTENT_TYPES,
@@ -114,7 +115,7 @@ class MessagesDesk(SendDesk[SmsOrder]):
             words, code = REFUSED_AT_ONCE[outcome.refusal]
             return Done(failure(words, code, order.submitter), [])
         if vendor.is_opted_out(order.sender, to):
-            outcome = Outcome("", "blocked", "", steps=(Step(1.0, "failed", Reason.OPTED_OUT),))
+            outcome = failed_later(Reason.OPTED_OUT)
         message = self._accept(order, outcome)
         answer = Element("mtMessageRsp", {"messageId": message.id})
         if order.submitter:
@@ -125,8 +126,7 @@ class MessagesDesk(SendDesk[SmsOrder]):
 
     def throttled(self, retry_after: float | None) -> web.Response:
         """429; ASSUMED, for Vibes publishes no rate of this API."""
-        headers = {} if retry_after is None else {"Retry-After": f"{retry_after:g}"}
-        return system_error(TOO_MANY, "Too Many Requests", headers)
+        return system_error(TOO_MANY, "Too Many Requests", retry_after_header(retry_after))
 
     def broken(self) -> web.Response:
         """500, as the HTML a server in front of the API would send."""
@@ -169,10 +169,9 @@ class MessagesDesk(SendDesk[SmsOrder]):
         address, kind = element.get("address", ""), element.get("type", "")
         if not (is_short_code(address) or is_number(address)):
             refuse("Invalid source address.", submitter=submitter)
-        number = self.vendor.numbers.get(address)
-        has_codes = any(entry.account == account.username for entry in self.vendor.numbers)
-        if (number is None and has_codes) or (number is not None and number.account != account.username):
+        if not may_send_from(self.vendor.numbers, account.username, address):
             refuse("Not authorized to send messages from the specified code.", submitter=submitter)
+        number = self.vendor.numbers.get(address)
         wanted = (number and number.type) or ("SC" if is_short_code(address) else "")
         if not kind or (wanted and kind != wanted):
             refuse("The source type does not fit the source address.", submitter=submitter)

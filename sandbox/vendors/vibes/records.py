@@ -59,6 +59,11 @@ def source_type(number: Number) -> str:
     return number.type or ("SC" if is_short_code(number.number) else "LC")
 
 
+def public_account(account: Account) -> dict[str, Any]:
+    """Show an API user without its password."""
+    return {"username": account.username}
+
+
 def public_number(number: Number) -> dict[str, Any]:
     """Show a number without the password and the path that secure its callbacks."""
     parts = urlsplit(number.inbound_url or "")

@@ -2,24 +2,18 @@
 
 from __future__ import annotations
 
-import base64
-import hmac
 from typing import TYPE_CHECKING, Any, ClassVar
 from xml.etree.ElementTree import Element
 
-from aiohttp import web
-
-from sandbox.ledger import Message
+from sandbox.basic import carried, is_one_of
 from sandbox.outcomes import Reason, Step, outcome_of
-from sandbox.register import Register
-from sandbox.segments import count_segments
 from sandbox.sending import RefusedError
-from sandbox.vendor import ControlError, Inbound, Route, Vendor
+from sandbox.vendor import Inbound, Route, Vendor, owned
 from sandbox.vendors.vibes.callbacks import Callbacks
 from sandbox.vendors.vibes.control import VibesControl
 from sandbox.vendors.vibes.desk import MessagesDesk
 from sandbox.vendors.vibes.receipts import parts_of, receipt
-from sandbox.vendors.vibes.records import Account, Number, public_number, source_type
+from sandbox.vendors.vibes.records import Account, Number, public_account, public_number, source_type
 from sandbox.vendors.vibes.wire import (
     NOT_FOUND,
     UNAUTHORIZED,
@@ -34,6 +28,9 @@ from sandbox.vendors.vibes.wire import (
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from aiohttp import web
+
+    from sandbox.ledger import Message
     from sandbox.world import World
 
 
@@ -47,8 +44,8 @@ class VibesVendor(Vendor):
 
     def __init__(self, world: World) -> None:
         super().__init__(world)
-        self.accounts = Register(Account, self.name, "accounts", world.journal)
-        self.numbers = Register(Number, self.name, "numbers", world.journal)
+        self.accounts = self.keep(Account, "accounts", by="username", show=public_account)
+        self.numbers = self.keep(Number, "numbers", by="number", show=public_number)
         self.callbacks = Callbacks(self)
         self._desk = MessagesDesk(self)
 
@@ -68,24 +65,15 @@ class VibesVendor(Vendor):
         """Manage API users, codes, and the error queue."""
         return VibesControl(self).routes()
 
-    def registers(self) -> Sequence[Register[Any]]:
-        """API users and codes."""
-        return (self.accounts, self.numbers)
-
     def admit(self, request: web.Request) -> Account:
         """Check the credentials.
 
         Raises:
             RefusedError: They do not fit.
         """
-        scheme, _, encoded = request.headers.get("Authorization", "").partition(" ")
-        try:
-            user, _, password = base64.b64decode(encoded, validate=True).decode().partition(":")
-        except ValueError:
-            user = password = ""
+        user, password = carried(request)
         account = self.accounts.get(user)
-        fits = account is not None and hmac.compare_digest(account.password.encode(), password.encode())
-        if account is None or scheme.lower() != "basic" or not fits:
+        if account is None or not is_one_of(password, account.password):
             headers = {"WWW-Authenticate": 'Basic realm="MessageApi"'}
             raise RefusedError(system_error(UNAUTHORIZED, "Unauthorized", headers))
         return account
@@ -96,35 +84,19 @@ class VibesVendor(Vendor):
 
     async def receive(self, inbound: Inbound) -> Message:
         """Take in a person's text; Vibes itself heeds no keyword (ASSUMED: no page says that it does)."""
-        number = self.numbers.get(inbound.recipient)
-        if number is None:
-            raise ControlError(f"no account owns {inbound.recipient}; register the number first")
-        now = self.world.clock.now()
-        message = self.ledger.accept(
-            Message(
-                id=str(int(self.world.ids.hex(10), 16)),
-                account=number.account,
-                sender=inbound.sender,
-                recipient=inbound.recipient,
-                text=inbound.text,
-                at=now,
-                sent_at=now,
-                direction="inbound",
-                state="received",
-                segments=count_segments(inbound.text),
-                extra={"carrier": carrier_of(inbound.sender)},
-            ),
-        )
+        number = owned(self.numbers.get(inbound.recipient), inbound.recipient)
+        message_id = str(int(self.world.ids.hex(10), 16))
+        carrier = carrier_of(inbound.sender)
+        message = self.take_in(inbound, message_id, number.account, number.number, carrier=carrier)
         if number.inbound_url is not None:
             self.world.spawn(self.callbacks.post_inbound(message, number, number.inbound_url))
         return message
 
     def state(self) -> dict[str, Any]:
-        """Describe the vendor, its API users and codes."""
+        """Describe the vendor, its API users by name alone, its codes, and how many callbacks were given up."""
         return {
             **super().state(),
             "accounts": [account.username for account in self.accounts],
-            "numbers": [public_number(number) for number in self.numbers],
             "error_queue": len(self.callbacks.error_queue),
         }
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from datetime import timedelta, timezone
 from typing import NoReturn
-from urllib.parse import urlsplit
 from xml.etree.ElementTree import (
     Element,
     ParseError,
@@ -23,6 +22,7 @@ from defusedxml.ElementTree import fromstring
 from sandbox.clock import utc
 from sandbox.numbers import is_number
 from sandbox.sending import RefusedError
+from sandbox.urls import web_address
 
 CONTENT_TYPES = frozenset({"text/xml", "application/xml"})
 UNAUTHORIZED, NOT_FOUND, UNSUPPORTED, TOO_MANY, SERVER_ERROR = 401, 404, 415, 429, 500
@@ -106,12 +106,7 @@ def carrier_of(number: str) -> str:
 
 def is_callback_url(url: str) -> bool:
     """Tell whether receipts can be posted to an address: an absolute one, or an empty one for nowhere."""
-    try:
-        parts = urlsplit(url)
-        host, _ = parts.hostname, parts.port
-    except ValueError:
-        return False
-    return not url or (parts.scheme in {"http", "https"} and bool(host) and not any(map(str.isspace, url)))
+    return not url or web_address(url) is not None
 
 
 def receipt_date(timestamp: float) -> str:
