@@ -6,15 +6,17 @@ import asyncio
 from abc import ABC, abstractmethod
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from sandbox.faults import Mishap
+from sandbox.ledger import Message
 from sandbox.outcomes import Trouble
+from sandbox.segments import count_segments
 
 if TYPE_CHECKING:
     from aiohttp import web
 
-    from sandbox.ledger import Message
+    from sandbox.outcomes import Step
     from sandbox.vendor import Vendor
 
 
@@ -113,6 +115,22 @@ class SendDesk(ABC, Generic[OrderType]):
     @abstractmethod
     def broken(self) -> web.Response:
         """Build the vendor's 500."""
+
+    def accept(self, order: OrderType, message_id: str, plan: tuple[Step, ...], **own: Any) -> Message:
+        """Write the message to an order's only recipient into the ledger.
+
+        Args:
+            order: The order.
+            message_id: The vendor's id.
+            plan: What is to happen to the message.
+            own: What else the vendor says of it, by the names of `Message`.
+        """
+        said = {"sender": order.sender, "segments": count_segments(order.text), **own}
+        [to] = order.recipients
+        now = self.vendor.world.clock.now()
+        return self.vendor.ledger.accept(
+            Message(id=message_id, account=order.account, recipient=to, text=order.text, at=now, plan=plan, **said)
+        )
 
     async def serve(self, request: web.Request) -> web.Response:
         """Answer a send request.

@@ -6,7 +6,6 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from sandbox.accounts import may_send_from
-from sandbox.ledger import Message
 from sandbox.numbers import is_number
 from sandbox.outcomes import Outcome, Reason, failed_later, outcome_of
 from sandbox.segments import count_segments
@@ -29,6 +28,7 @@ from sandbox.vendors.custom.wire import (
 if TYPE_CHECKING:
     from aiohttp import web
 
+    from sandbox.ledger import Message
     from sandbox.vendors.custom.records import Account
     from sandbox.vendors.custom.vendor import CustomVendor
 
@@ -110,20 +110,9 @@ class SmsDesk(SendDesk[SmsOrder]):
         vendor, [to] = self.vendor, order.recipients
         vendor.charge(order.account, _cost(order))
         key = (order.account, order.sender, to, order.text, order.callback or "")
-        return vendor.ledger.accept(
-            Message(
-                id=vendor.new_id(),
-                account=order.account,
-                sender=order.sender,
-                recipient=to,
-                text=order.text,
-                at=vendor.world.clock.now(),
-                segments=count_segments(order.text),
-                callback_url=order.callback,
-                plan=vendor.mischief.plan(_as_confirmed(outcome), *key),
-                extra={"dontlog": True} if order.dontlog else {},
-            ),
-        )
+        plan = vendor.mischief.plan(_as_confirmed(outcome), *key)
+        extra = {"dontlog": True} if order.dontlog else {}
+        return self.accept(order, vendor.new_id(), plan, callback_url=order.callback, extra=extra)
 
     def _check_sender(self, account: Account, sender: str) -> None:
         """Take a text sender ID from anybody, a number from whoever has it; from all, as long as one has none."""

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, NoReturn
 from urllib.parse import parse_qsl
 
 from sandbox.accounts import may_send_from
-from sandbox.ledger import Message
 from sandbox.outcomes import Reason, failed_later, outcome_of
 from sandbox.segments import count_segments
 from sandbox.sending import Done, Order, RefusedError, SendDesk, retry_after_header
@@ -28,6 +27,7 @@ if TYPE_CHECKING:
 
     from aiohttp import web
 
+    from sandbox.ledger import Message
     from sandbox.vendors.telesign.records import Account, Feature
     from sandbox.vendors.telesign.vendor import TelesignVendor
 
@@ -121,22 +121,14 @@ class MessagingDesk(SendDesk[SmsOrder]):
             return Done(self._fault(11000, order.external_id), [])
         if vendor.is_opted_out(order.sender, to):
             outcome = failed_later(Reason.OPTED_OUT)
-        message = vendor.ledger.accept(
-            Message(
-                id=reference_id(vendor.world.ids),
-                account=order.account,
-                sender=order.sender,
-                recipient=to,
-                text=order.text,
-                at=vendor.world.clock.now(),
-                segments=count_segments(order.text),
-                tag=order.external_id,
-                callback_url=order.callback,
-                plan=vendor.mischief.plan(
-                    outcome, order.account, order.sender, to, order.text, order.external_id or ""
-                ),
-                extra={"parts": self._part_ids(order)},
-            ),
+        key = (order.account, order.sender, to, order.text, order.external_id or "")
+        message = self.accept(
+            order,
+            reference_id(vendor.world.ids),
+            vendor.mischief.plan(outcome, *key),
+            tag=order.external_id,
+            callback_url=order.callback,
+            extra={"parts": self._part_ids(order)},
         )
         return Done(json_response(self._answer(message, order)), [message])
 

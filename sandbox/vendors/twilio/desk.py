@@ -9,10 +9,8 @@ from typing import TYPE_CHECKING
 from aiohttp import web
 
 from sandbox.clock import utc
-from sandbox.ledger import Message
 from sandbox.numbers import is_name, is_number, is_short_code, takes_names
 from sandbox.outcomes import Outcome, Reason, Step, failed_later, outcome_of
-from sandbox.segments import count_segments
 from sandbox.sending import Done, Order, SendDesk, retry_after_header
 from sandbox.vendor import json_response
 from sandbox.vendors.twilio.wire import (
@@ -28,6 +26,7 @@ from sandbox.vendors.twilio.wire import (
 )
 
 if TYPE_CHECKING:
+    from sandbox.ledger import Message
     from sandbox.vendors.twilio.records import Account, Service
     from sandbox.vendors.twilio.vendor import TwilioVendor
 
@@ -120,22 +119,9 @@ class MessagesDesk(SendDesk[SmsOrder]):
         if order.starts is not None:
             state = "scheduled"
             plan = tuple(replace(step, after=step.after + order.starts) for step in plan)
-        return vendor.ledger.accept(
-            Message(
-                id=vendor.new_id(),
-                account=order.account,
-                sender=order.chosen,
-                recipient=to,
-                text=order.text,
-                at=vendor.world.clock.now(),
-                segments=count_segments(order.text),
-                tag=order.callback,
-                callback_url=order.callback,
-                state=state,
-                plan=plan,
-                extra={"service": order.service.sid if order.service else None, "named": bool(order.sender)},
-            ),
-        )
+        extra = {"service": order.service.sid if order.service else None, "named": bool(order.sender)}
+        told = {"tag": order.callback, "callback_url": order.callback}
+        return self.accept(order, vendor.new_id(), plan, sender=order.chosen, state=state, extra=extra, **told)
 
     def _service(self, account: Account, form: dict[str, str]) -> Service | None:
         sid = form.get("MessagingServiceSid", "")

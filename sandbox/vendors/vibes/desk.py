@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 from xml.etree.ElementTree import Element
 
 from sandbox.accounts import may_send_from
-from sandbox.ledger import Message
 from sandbox.numbers import is_number, is_short_code
 from sandbox.outcomes import Outcome, Reason, Step, failed_later, outcome_of
 from sandbox.segments import count_segments, is_gsm
@@ -33,6 +32,7 @@ from sandbox.vendors.vibes.wire import (
 if TYPE_CHECKING:
     from aiohttp import web
 
+    from sandbox.ledger import Message
     from sandbox.vendors.vibes.records import Account
     from sandbox.vendors.vibes.vendor import VibesVendor
 
@@ -134,23 +134,15 @@ class MessagesDesk(SendDesk[SmsOrder]):
 
     def _accept(self, order: SmsOrder, outcome: Outcome) -> Message:
         vendor, to = self.vendor, order.recipients[0]
-        parts = count_segments(order.text)
-        ids = [vendor.world.ids.uuid() for _ in range(parts)]
+        ids = [vendor.world.ids.uuid() for _ in range(count_segments(order.text))]
         key = (order.account, order.sender, to, order.text, order.callback)
-        return vendor.ledger.accept(
-            Message(
-                id=ids[0],
-                account=order.account,
-                sender=order.sender,
-                recipient=to,
-                text=order.text,
-                at=vendor.world.clock.now(),
-                segments=parts,
-                tag=order.submitter,
-                callback_url=order.callback or None,
-                plan=vendor.mischief.plan(_with_system_stage(outcome), *key),
-                extra={"parts": ids, "carrier": order.carrier or carrier_of(to), "option": order.option},
-            ),
+        return self.accept(
+            order,
+            ids[0],
+            vendor.mischief.plan(_with_system_stage(outcome), *key),
+            tag=order.submitter,
+            callback_url=order.callback or None,
+            extra={"parts": ids, "carrier": order.carrier or carrier_of(to), "option": order.option},
         )
 
     def _destination(self, element: Element, submitter: str | None) -> tuple[str, str | None]:
