@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from functions.gateway.accept import Acceptor
 from functions.gateway.callbacks import Callbacks
+from functions.gateway.circuit import CircuitBreaker
 from functions.gateway.clock import Clock, Ids, RandomBytes, utc_now
 from functions.gateway.closing import Closer
 from functions.gateway.commit import GroupCommit
@@ -128,6 +129,7 @@ def build(
             messages,
             vendor_ids,
             pacer,
+            CircuitBreaker(clock, shortest=timing.circuit_wait, longest=timing.circuit_cap),
             http,
             clock,
             queue=DISPATCH_QUEUE,

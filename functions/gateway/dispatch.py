@@ -10,18 +10,20 @@ from __future__ import annotations
 import asyncio
 import logging
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from time import perf_counter
+from typing import TypeVar
 
 from functions.gateway import envelope
+from functions.gateway.circuit import CircuitBreaker
 from functions.gateway.clock import Clock, message_id
 from functions.gateway.consent import Entry, OptOuts
 from functions.gateway.directory import FRESH_FOR, Directory, ProviderRecord
 from functions.gateway.facts import OUR_OWN, TABLE, Attempt, Batch, Facts, outcome_row, read_facts, sending_row
-from functions.gateway.figures import ADAPTER, Figures, failure_of, outcome_word
+from functions.gateway.figures import ADAPTER, OUTAGES, Figures, failure_of, outcome_word
 from functions.gateway.messagelog import MessageLog
 from functions.gateway.models import ProviderState
 from functions.gateway.pacing import Pacer
@@ -64,12 +66,19 @@ from functions.vendors.contract import (
 )
 
 log = logging.getLogger("sms.dispatch")
+T = TypeVar("T")
+
+_PATIENCE = (0.1, 0.5, 2.0)
+"""Seconds between tries to write what the vendor answered."""
 
 _UNNAMED = Unknown("The vendor's answer does not name it.")
 _DIED = Unknown("The worker ended before it wrote what the vendor answered.")
 _LEFT_OVER = Refused(Reason.TEMPORARY, Retry.LATER, code=OUR_OWN, detail="Not begun: the attempt's time was up.")
 _NOT_BEGUN = Refused(
     Reason.TEMPORARY, Retry.LATER, code=OUR_OWN, detail="Not begun: the gateway's own store did not answer."
+)
+_HELD_BACK = Refused(
+    Reason.TEMPORARY, Retry.LATER, code=OUR_OWN, detail="Not begun: calls to the vendor fail one after another."
 )
 _OPTED_OUT = Refused(Reason.OPTED_OUT, code=OUR_OWN, detail="On the gateway's opt-out list.")
 _EXPIRED = Refused(Reason.EXPIRED, detail="Its validity period ended before it could be sent.")
@@ -100,6 +109,7 @@ class Dispatcher:
         messages: MessageLog,
         vendor_ids: VendorIds,
         pacer: Pacer,
+        circuits: CircuitBreaker,
         http: Http,
         clock: Clock,
         *,
@@ -117,6 +127,7 @@ class Dispatcher:
         self._messages = messages
         self._vendor_ids = vendor_ids
         self._pacer = pacer
+        self._circuits = circuits
         self._http = http
         self._clock = clock
         self._queue = queue
@@ -149,8 +160,8 @@ class Dispatcher:
         vendor = self._directory.vendor(facts.batch.vendor)
         rules = Rules.of(vendor.description.capabilities, self._timing, batch)
         step = plan(facts, self._clock(), rules)
-        if step.send and (held := self._pacer.backlog(facts.batch.provider)) > self._timing.lease / 2:
-            step = Plan({}, {}, held)
+        if (step.send or step.lookup) and (put_off := self._put_off(facts)):
+            step = Plan({}, {}, put_off)
         if step.send or step.lookup:
             attempt = await self._claim(facts, step)
             if attempt is None:
@@ -171,6 +182,15 @@ class Dispatcher:
             due = self._clock() + timedelta(seconds=step.wait)
             message = envelope.dispatch(batch, due=due, trace=self._telemetry.here())
             await self._queues.put(self._queue, message, delay=step.wait)
+
+    def _put_off(self, facts: Facts) -> float:
+        """Return the seconds for which a batch waits without an attempt."""
+        batch = facts.batch
+        paced = self._pacer.backlog(batch.provider)
+        # Once an attempt was made its time line tells what it waits for.
+        held = self._circuits.held(batch.provider) if facts.attempts else 0.0
+        wait = max(paced if paced > self._timing.lease / 2 else 0.0, held)
+        return wait if batch.expires is None else min(wait, max(0.0, (batch.expires - self._clock()).total_seconds()))
 
     async def _bury(self, facts: Facts) -> Facts:
         """Write the outcome that a dead worker could not: nobody knows."""
@@ -254,6 +274,8 @@ class Dispatcher:
         blocked = [i for i in indices if self._opt_outs.blocked(batch.items[i].to, batch.sender.address)]
         outcomes: dict[int, Outcome] = dict.fromkeys(blocked, _OPTED_OUT)
         indices = [index for index in indices if index not in outcomes]
+        if indices and not self._circuits.may_call(batch.provider):
+            return outcomes | dict.fromkeys(indices, replace(_HELD_BACK, after=self._circuits.held(batch.provider)))
         call = _send_call(context, indices, first, self._clock())
         for account in context.accounts if indices else ():
             if self._clock() >= context.deadline:
@@ -283,6 +305,8 @@ class Dispatcher:
             if failure:
                 span.fail(failure)
         self._figures.called(batch, perf_counter() - started, failure)
+        if held := self._circuits.called(batch.provider, failed=failure in OUTAGES):
+            self._figures.held_back(batch, failure, held)
         return answered
 
     async def _keep_vendor_ids(self, batch: Batch, outcomes: Mapping[int, Outcome]) -> None:
@@ -292,8 +316,9 @@ class Dispatcher:
             for index, outcome in outcomes.items()
             if isinstance(outcome, Accepted) and outcome.vendor_id
         }
+        # The answer itself matters more; without the ids its reports are set aside.
         with suppress(StorageError):
-            await self._vendor_ids.keep(batch.provider, named)
+            await _insist(lambda: self._vendor_ids.keep(batch.provider, named))
 
     async def _look_up(self, facts: Facts, attempt: Attempt, step: Plan, context: _Context) -> dict[int, Outcome]:
         """Ask the vendor's log what became of messages; one that it cannot tell stays unknown."""
@@ -353,15 +378,7 @@ class Dispatcher:
     async def _write(self, batch: str, attempt: Attempt, outcomes: Mapping[int, Outcome], ended: datetime) -> None:
         """Write what came of an attempt, even when it was given up for dead meanwhile."""
         row = outcome_row(batch, attempt.number, outcomes, ended)
-        for patience in (0.1, 0.5, 2.0, None):
-            try:
-                written = await self._tables.insert(TABLE, [row])
-                break
-            except StorageError:
-                if patience is None:
-                    raise
-                await asyncio.sleep(patience)
-        if row.key in written:
+        if row.key in await _insist(lambda: self._tables.insert(TABLE, [row])):
             return
         number = attempt.number
         while True:
@@ -380,6 +397,16 @@ class Dispatcher:
                 entry = Entry(batch.items[index].to, batch.sender.address, opted_out=True, at=at, source="vendor")
                 with suppress(StorageError):
                     await self._opt_outs.record(entry)
+
+
+async def _insist(write: Callable[[], Awaitable[T]]) -> T:
+    """Write what cannot be found out again, with patience for a store that fails for a moment."""
+    for patience in _PATIENCE:
+        try:
+            return await write()
+        except StorageError:
+            await asyncio.sleep(patience)
+    return await write()
 
 
 def _calls(facts: Facts, attempt: Attempt, step: Plan, vendor: Vendor) -> list[tuple[datetime, list[int]]]:

@@ -25,6 +25,7 @@ from functions.gateway.telemetry import (
     BATCH,
     CALL_DURATION,
     CATEGORY,
+    CIRCUIT_OPENED,
     DELIVERED,
     DELIVERY_LATENCY,
     FAILED,
@@ -62,6 +63,9 @@ _OF_THE_CALL = frozenset(
     }
 )
 """Reasons that lie with the call or the account; every other lies with one message."""
+
+OUTAGES = frozenset({Reason.NO_ANSWER.value, Reason.TEMPORARY.value, ADAPTER})
+"""Why a call failed where the next one will probably fail too, without the vendor having said what is wrong."""
 
 
 def labels(vendor: str, provider: str, sender: str, category: Category) -> Attributes:
@@ -157,6 +161,19 @@ class Figures:
         self._telemetry.record(CALL_DURATION, attributes, seconds)
         if failure:
             self._telemetry.count(VENDOR_ERRORS, attributes)
+
+    def held_back(self, batch: Batch, failure: str, seconds: float) -> None:
+        """Count that a provider is not called for a while.
+
+        Args:
+            batch: Whose call was the last to fail.
+            failure: Why it failed.
+            seconds: Until the next trial.
+        """
+        attributes = {VENDOR: batch.vendor, PROVIDER: batch.provider, REASON: failure}
+        self._telemetry.count(CIRCUIT_OPENED, attributes)
+        words = "Calls to %s for provider %s fail one after another (%s): its messages wait, next trial in %.0f s"
+        log.error(words, batch.vendor, batch.provider, failure, seconds, extra=attributes)
 
     def adapter_failed(self, batch: Batch) -> None:
         """Count a call of another kind in which the adapter failed."""

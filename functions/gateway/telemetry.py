@@ -148,6 +148,14 @@ VENDOR_ERRORS: Final = Metric(
     "Calls to the vendor that failed as a whole, by reason; `adapter` is a fault of our own code.",
     (*_ORIGIN, REASON),
 )
+CIRCUIT_OPENED: Final = Metric(
+    "sms.circuit.opened",
+    Instrument.COUNTER,
+    "{time}",
+    "Times a provider's messages were held back since its calls failed one after another, by the last one's reason; "
+    "while it stays so each failed trial counts, at least every two minutes as long as there is something to send.",
+    (VENDOR, PROVIDER, REASON),
+)
 INBOUND: Final = Metric(
     "sms.inbound", Instrument.COUNTER, "{message}", "Replies that were stored; `sms.reason` is the keyword, if any.",
     (*_ORIGIN, REASON),
@@ -194,6 +202,7 @@ METRICS: Final = (
     QUEUE_AGE,
     CALL_DURATION,
     VENDOR_ERRORS,
+    CIRCUIT_OPENED,
     INBOUND,
     OPT_OUTS,
     SET_ASIDE,

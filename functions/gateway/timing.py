@@ -18,6 +18,9 @@ class Timing:
         max_lookups: Times the vendor's log is read before a message stays unknown.
         backoff_base: After the first passing refusal; doubled each time.
         backoff_cap: The most between two tries.
+        circuit_wait: After a provider's calls failed one after another, until one call tries again; doubled each time
+            that fails too.
+        circuit_cap: The most between two such trials.
         grace: For which the sweeper leaves alone what is due: its queue message is probably on its way.
         ask_after: Age from which a batch's open messages are asked for, each time the sweeper looks at it.
         sweep_for: For which a sweep takes up batches; the host ends a function that runs for longer than its time-out.
@@ -31,6 +34,8 @@ class Timing:
     max_lookups: int = 5
     backoff_base: float = 1.0
     backoff_cap: float = 60.0
+    circuit_wait: float = 5.0
+    circuit_cap: float = 120.0
     grace: timedelta = timedelta(seconds=30)
     ask_after: timedelta = timedelta(minutes=10)
     sweep_for: timedelta = timedelta(minutes=3)

@@ -9,6 +9,7 @@ import pytest
 
 from functions.gateway.consent import OptOuts
 from functions.gateway.timing import Timing
+from functions.gateway.vendorids import VendorIds
 from functions.storage.ports import StorageError
 from tests.conftest import Ready
 
@@ -93,6 +94,23 @@ async def test_validity_reaches_the_vendor_as_what_is_left(quick, monkeypatch) -
     await quick.delivered(quick.twilio, PERSON, validityPeriod=600)
 
     assert 590 <= seen[0] <= 600
+
+
+async def test_a_store_that_fails_for_a_moment_costs_no_report(quick, monkeypatch) -> None:
+    """Where reports name the vendor's id alone, keeping that id is tried again until the store answers."""
+    application, failures = quick.gateway.application, iter([True, True])
+    monkeypatch.setattr(type(application.vendors["twilio"]), "reports_by_vendor_id", lambda *_: True)
+    real = VendorIds.keep
+
+    async def keep(self, provider, messages):
+        if next(failures, False):
+            raise StorageError("away")
+        await real(self, provider, messages)
+
+    monkeypatch.setattr(VendorIds, "keep", keep)
+    message = await quick.delivered(quick.twilio, PERSON)
+    ids = application.callbacks._reports._vendor_ids
+    assert await ids.message(message["provider"], message["vendorId"]) == message["id"]
 
 
 @pytest.mark.parametrize("vendor", ["acs", "twilio"])
