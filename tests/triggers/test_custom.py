@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import copy
 import json
+from base64 import b64encode
+from urllib.parse import urlencode
 
 import pytest
 
+from functions.vendors.registry import vendors as registered_vendors
 from sandbox.vendors.custom import KIT
 from tests.triggers.problems import check_problem
 
@@ -136,3 +139,66 @@ async def test_it_delivers_replies_and_opts_out(connected):
     assert {item["text"] for item in (await connected.call("GET", "/inbound")).body["items"]} == {"Hello", "STOP"}
     (stopped,) = await connected.send(made, KIT.person(124))
     assert (await connected.until(stopped))["reason"] == "opted_out"
+
+
+@pytest.fixture
+async def in_query(connected, request_raw):
+    """Make a provider so that its reports have all in the query; give a function that posts to its address."""
+    shape = {"id": "id", "message": "message", "status": "status", "states": {"delivered": {"state": "delivered"}}}
+    made = await connected.make("custom")
+    definition = (await connected.call("GET", f"/providers/{made.id}")).body["settings"]["definition"]
+    definition["request"]["headers"] = {"X-Reference": "{messageId}"}
+    definition["request"]["form"].pop("whendelivered")
+    definition["report"] = {"format": "query", **shape}
+    body = {"settings": {"definition": definition}}
+    assert (await connected.call("PATCH", f"/providers/{made.id}", body, headers={"If-Match": "*"})).status == 200
+    address = (await connected.call("GET", f"/providers/{made.id}/callbacks")).body
+    proofs = {}
+    if "callbackPassword" in made.settings:
+        pair = f"{made.settings['callbackUser']}:{made.settings['callbackPassword']}".encode()
+        proofs = {"Authorization": f"Basic {b64encode(pair).decode()}"}
+    if "callbackSecret" in made.settings:
+        proofs["X-Gateway-Secret"] = made.settings["callbackSecret"]
+
+    async def post(query, *, kind="report", body=b"", method="POST", cut=0):
+        route = address[kind].partition("/api")[2]
+        route = route[: len(route) - cut] + (f"?{urlencode(query)}" if query else "")
+        return await request_raw(method, route, body or None, headers=proofs, key=False)
+
+    post.made = made
+    return post
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+async def test_a_report_in_the_query_counts_by_either_method(connected, in_query, method):
+    """A report without a body, all of it in the query, delivers its message whether it comes by GET or by POST."""
+    (message,) = await connected.send(in_query.made, PERSON)
+    sent = await connected.until(message, "sent")
+    query = {"id": sent["vendorId"], "message": message, "status": "delivered"}
+
+    assert (await in_query(query, method=method)).status == 200
+    await connected.until(message, "delivered")
+
+
+async def test_an_empty_callback_stays_refused(in_query, dump):
+    """Without a body a POST needs a query, a definition whose values stand there, and the token as ever."""
+    before = dump()
+    query = {"id": "1", "message": "x", "status": "delivered"}
+
+    assert "empty" in check_problem(await in_query({}), 400)["detail"]
+    assert "empty" in check_problem(await in_query(query, kind="inbound"), 400)["detail"]
+    check_problem(await in_query(query, cut=1), 403)
+    assert dump() == before
+
+
+@pytest.mark.parametrize("name", ["twilio", "linkmobility", "vibes", "infobip", "telesign"])
+async def test_other_vendors_need_a_body_as_ever(connected, request_raw, name, monkeypatch):
+    """A vendor that posts bodies gets no further with a query alone, even if it were authentic."""
+    made = await connected.make(name)
+    vendor = registered_vendors()[name]
+    monkeypatch.setattr(type(vendor), "verify", lambda *_: None)
+    route = (await connected.call("GET", f"/providers/{made.id}/callbacks")).body["report"].partition("/api")[2]
+
+    problem = check_problem(await request_raw("POST", f"{route}?message=x&status=delivered", None, key=False), 400)
+
+    assert "empty" in problem["detail"]

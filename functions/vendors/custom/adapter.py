@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -36,7 +36,7 @@ from functions.vendors.contract import (
 )
 from functions.vendors.custom.answers import Answer, check_of, outcome_of, read_callback, redactor
 from functions.vendors.custom.definition import SETTING, Definition, read_definition
-from functions.vendors.custom.faults import faults
+from functions.vendors.custom.faults import SLOWEST, faults
 from functions.vendors.custom.fields import origin
 from functions.vendors.custom.paths import UNREADABLE, Document
 from functions.vendors.custom.request import (
@@ -48,7 +48,7 @@ from functions.vendors.custom.request import (
     shown_credentials,
 )
 from functions.vendors.custom.signature import check_signature
-from functions.vendors.custom.template import CREDENTIAL_NAME, UnfitError
+from functions.vendors.custom.template import CREDENTIAL_NAME, UnfitError, credentials_in
 from functions.vendors.exchange import HttpAnswer, exchange, why
 from functions.vendors.proofs import (
     CALLBACK_BASIC,
@@ -132,6 +132,7 @@ DESCRIPTION = Description(
     callback_methods=("POST", "GET"),
 )
 _MOST_BYTES = 64 * 1024
+_WITHOUT_PROOF = "The check sent no credential; docs/custom-vendor.md, under check, says how it takes the request's."
 _CREDENTIAL_NAME = re.compile(CREDENTIAL_NAME)
 
 
@@ -183,7 +184,9 @@ class Custom(Vendor):
     def calls_per_second(self, settings: Mapping[str, str]) -> float | None:
         """Return the limit that the definition gives."""
         definition = _definition(settings)
-        return definition.limits.calls_per_second if definition else None
+        limit = definition.limits.calls_per_second if definition else None
+        # What is rarer than any clock can count would end every send.
+        return max(limit, SLOWEST) if limit else None
 
     def reports_by_vendor_id(self, settings: Mapping[str, str]) -> bool:
         """Tell whether the definition does not say where reports carry our id."""
@@ -195,9 +198,9 @@ class Custom(Vendor):
         definition = _definition(settings)
         if definition is None:
             return None
-        masked = replace(call, report_url=re.sub(r"(?<=/report/)[^/?]+$", "callbackToken", call.report_url))
-        values = message_values(definition, masked, call.messages[0], {}, self._clock())
+        masked = replace(call, report_url=re.sub(r"(?<=/report/)[^/?]+$", CALLBACK_TOKEN[0].name, call.report_url))
         try:
+            values = message_values(definition, masked, call.messages[0], {}, self._clock())
             built = build(definition.request, values | shown_credentials(definition))
         except UnfitError as error:
             return HttpRequest(definition.request.method, "", {}, f"No request: {error}")
@@ -250,22 +253,28 @@ class Custom(Vendor):
         answer = await _ask(http, built, definition)
         if not isinstance(answer, Answer):
             return {message.id: answer}
-        return {message.id: outcome_of(definition, answer, _redactor(credentials, built))}
+        # The vendor was told the token too, and it may not be the account's first: tokens are rotated.
+        tokens = (account.settings.get(CALLBACK_TOKEN[0].name, ""), call.report_url.rpartition("/")[2])
+        return {message.id: outcome_of(definition, answer, _redactor([*credentials.values(), *tokens], built))}
 
     async def check(self, account: Account, http: Http) -> contract.Check:
         """Make the request that the definition has for this."""
         definition = _definition(account.settings)
-        if definition is None or definition.check is None:
+        check = definition.checking if definition else None
+        if definition is None or check is None:
             return contract.Check(ok=False, detail="The definition has no `check`, so the credentials were not tried.")
         credentials = _credentials(account)
         try:
-            built = build(definition.check, credential_values(credentials))
+            built = build(check, credential_values(credentials))
         except UnfitError as error:
             return contract.Check(ok=False, detail=str(error))
         answer = await _ask(http, built, definition)
         if not isinstance(answer, Answer):
             return contract.Check(ok=False, detail=why(answer))
-        return check_of(definition, definition.check.success, answer, _redactor(credentials, built))
+        found = check_of(definition, check.success, answer, _redactor(credentials.values(), built))
+        if not found.ok and not credentials_in(check.names):
+            return contract.Check(ok=False, detail=f"{_WITHOUT_PROOF} {found.detail}")
+        return found
 
     def set_up(self, wiring: Wiring) -> tuple[SetupStep, ...]:
         """Return the definition's own steps, then both addresses."""
@@ -316,9 +325,9 @@ def _credential_faults(setting: str, text: str, asked: frozenset[str]) -> list[S
     ]
 
 
-def _redactor(credentials: Mapping[str, str], built: Built) -> Callable[[str], str]:
+def _redactor(secrets: Iterable[str], built: Built) -> Callable[[str], str]:
     authorization = built.headers.get("Authorization", "")
-    return redactor([*credentials.values(), authorization, authorization.rpartition(" ")[2]])
+    return redactor([*secrets, authorization, authorization.rpartition(" ")[2]])
 
 
 async def _ask(http: Http, built: Built, definition: Definition) -> Answer | Refused | Unknown:
@@ -336,4 +345,5 @@ async def _ask(http: Http, built: Built, definition: Definition) -> Answer | Ref
     if not isinstance(found, HttpAnswer):
         return found
     whole = len(found.content) < _MOST_BYTES
-    return Answer(found, Document(definition.answer_format if whole else UNREADABLE, found.content))
+    headers = {"content-type": found.headers.get("Content-Type", "")}
+    return Answer(found, Document(definition.answer_format if whole else UNREADABLE, found.content, headers=headers))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import json
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -41,7 +42,7 @@ from functions.vendors.custom.definition import (
     Refusal,
     Report,
 )
-from functions.vendors.custom.paths import Document
+from functions.vendors.custom.paths import WHOLE, Document
 from functions.vendors.exchange import HttpAnswer, shortened
 from functions.vendors.reading import moment, parsed
 
@@ -55,6 +56,10 @@ REFUSAL_STATUSES: Mapping[int, tuple[Reason, Retry]] = {
 _SUCCESS = range(200, 300)
 _CODE_LENGTH = 100
 _SHORTEST_SECRET = 4
+_LONGEST_WORD = 256
+"""Characters of an id, a status or a code that are kept; a path that leads to a whole body must not fill a row."""
+_APOSTROPHES = ("&#39;", "&#x27;", "&apos;")
+_ESCAPE = re.compile(r"%[0-9A-F]{2}")
 _MILLISECONDS = 1000
 _SMALL = re.compile(r"[1-9]\d{0,2}", re.ASCII)
 
@@ -73,8 +78,11 @@ def redactor(secrets: Iterable[str]) -> Callable[[str], str]:
     for secret in secrets:
         if len(secret) >= _SHORTEST_SECRET:
             encoded = base64.b64encode(secret.encode()).decode()
-            json = orjson.dumps(secret).decode()[1:-1]
-            forms |= {secret, encoded, json, quote(secret, safe=""), quote_plus(secret), escape(secret)}
+            forms |= {secret, encoded, encoded.replace("+", "-").replace("/", "_").rstrip("=")}
+            forms |= {quote(secret, safe=""), quote_plus(secret), _lower_escapes(quote(secret, safe=""))}
+            forms |= {escape(secret), *(escape(secret, {'"': "&quot;", "'": mark}) for mark in _APOSTROPHES)}
+            for written in (json.dumps(secret, ensure_ascii=False)[1:-1], json.dumps(secret)[1:-1]):
+                forms |= {written, written.replace("/", "\\/")}
     ordered = sorted(forms, key=len, reverse=True)
 
     def redact(text: str) -> str:
@@ -85,13 +93,17 @@ def redactor(secrets: Iterable[str]) -> Callable[[str], str]:
     return redact
 
 
+def _lower_escapes(text: str) -> str:
+    return _ESCAPE.sub(lambda found: found[0].lower(), text)
+
+
 def outcome_of(definition: Definition, answer: Answer, redact: Callable[[str], str]) -> Outcome:
     """Return what an answer means; what is neither a success nor a known refusal leaves the message unknown."""
     status, document, success = answer.http.status, answer.document, definition.success
     if document.readable and success.found_in(status, document):
         identity = success.id.read(document) if success.id else ""
         if identity or not success.id:
-            return Accepted(identity)
+            return Accepted(_identity(identity))
     errors, refuses = definition.errors, answer.http.is_client_error
     code, detail = _read(errors.code, document), redact(errors.message.read(document))
     row = errors.table.get(code) if code and (status in _SUCCESS or refuses) else None
@@ -117,33 +129,53 @@ def read_callback(definition: Definition, callback: Callback) -> Parsed:
     """Return what a callback says.
 
     What the address's own kind does not want, by ``when``, may be the other kind's: some vendors have one address for
-    both.
+    both, and some put both into one list.
 
     Raises:
         MalformedError: It cannot be read at all, or the definition does not describe it.
     """
-    kinds: dict[str, Report | Inbound | None] = {"report": definition.report, "inbound": definition.inbound}
-    own = kinds.pop(callback.kind, None)
-    other = next(iter(kinds.values()))
-    shapes = [shape for shape in (own, other if other and other.when else None) if shape]
-    if not shapes:
-        raise MalformedError(f"The definition has no {callback.kind}.")
-    readable = False
+    shapes = _readers(definition, callback)
+    documents: dict[str, Document] = {}
+    found: list[DeliveryReport | InboundText | SetAside] = []
+    taken: set[int] = set()
     for shape in shapes:
-        document = Document(shape.format, callback.body, callback.query, callback.headers)
-        readable = readable or document.readable
+        if shape.format not in documents:
+            if found:
+                # What one format could read is not another's too; a form can be made of anything.
+                break
+            documents[shape.format] = Document(shape.format, callback.body, callback.query, callback.headers)
+        document = documents[shape.format]
         items = document.items(shape.items) if document.readable else []
-        found = [_item(shape, document, item) for item in items if all(one.holds(document, item) for one in shape.when)]
-        if found:
-            return parsed(found)
-    if not readable:
+        mine = [
+            item for item in items if id(item) not in taken and all(one.holds(document, item) for one in shape.when)
+        ]
+        found += [_item(shape, document, item) for item in mine]
+        taken |= {id(item) for item in mine}
+    if found:
+        return parsed(found)
+    if not any(document.readable for document in documents.values()):
         raise MalformedError(f"The body is not what the definition says: {shapes[0].format}.")
     raw = document.raw(document.root)
     return Parsed(set_aside=(SetAside("It is nothing that the definition describes.", _written(raw)),))
 
 
+def _readers(definition: Definition, callback: Callback) -> list[Report | Inbound]:
+    """Return what may read a callback, what its address is for first."""
+    kinds: dict[str, Report | Inbound | None] = {"report": definition.report, "inbound": definition.inbound}
+    own = kinds.pop(callback.kind, None)
+    other = next(iter(kinds.values()))
+    found: list[Report | Inbound] = [shape for shape in (own, other if other and other.when else None) if shape]
+    if not found:
+        raise MalformedError(f"The definition has no {callback.kind}.")
+    if not callback.body and callback.method == "POST":
+        found = [shape for shape in found if shape.format == "query"]
+        if not found:
+            raise MalformedError("The body is empty; send it with a Content-Length.")
+    return found
+
+
 def _item(shape: Report | Inbound, document: Document, item: Any) -> DeliveryReport | InboundText | SetAside:
-    identity = _read(shape.id, document, item)
+    identity = _identity(_read(shape.id, document, item))
     at = _moment(shape.at, document, item) if shape.at else None
     raw = document.raw(item)
     if isinstance(shape, Report):
@@ -155,11 +187,11 @@ def _item(shape: Report | Inbound, document: Document, item: Any) -> DeliveryRep
         return DeliveryReport(
             state=state,
             vendor_id=identity,
-            message=message,
-            recipient=_read(shape.recipient, document, item),
+            message=message[:_LONGEST_WORD],
+            recipient=_read(shape.recipient, document, item)[:_LONGEST_WORD],
             reason=reason,
-            code=code,
-            status=status,
+            code=code[:_LONGEST_WORD],
+            status=status[:_LONGEST_WORD],
             detail=shortened(_read(shape.detail, document, item)),
             at=at,
             part=_part(shape.part, document, item) if shape.part else None,
@@ -200,7 +232,14 @@ def _usual(status: int) -> Refusal:
     return Refusal(reason=reason, retry=retry)
 
 
-def _read(place: Place | None, document: Document, item: Any = None) -> str:
+def _identity(written: str) -> str:
+    """Return an id as it is kept: one without end as its digest, the same wherever it comes from."""
+    if len(written) <= _LONGEST_WORD:
+        return written
+    return hashlib.blake2b(written.encode(), digest_size=16).hexdigest()
+
+
+def _read(place: Place | None, document: Document, item: Any = WHOLE) -> str:
     return place.read(document, item) if place else ""
 
 
@@ -209,7 +248,9 @@ def _moment(place: Moment, document: Document, item: Any) -> datetime | None:
     written = document.read(place.path, item).strip()
     try:
         if place.form == "iso":
-            return moment(written, UTC)
+            found = moment(written, UTC)
+            # A moment of the year 1 east of Greenwich is before all that UTC can tell.
+            return found.astimezone(UTC) if found else None
         return datetime.fromtimestamp(float(written) / (_MILLISECONDS if place.form == "unixMs" else 1), UTC)
     except (ValueError, OverflowError, OSError):
         return None

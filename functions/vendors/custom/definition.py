@@ -24,12 +24,13 @@ from functions.vendors.custom.fields import (
     Url,
     Word,
     Xml,
+    origin,
     place,
     templates_in,
     texts_of,
 )
 from functions.vendors.custom.paths import Document
-from functions.vendors.custom.template import Template, credentials_in
+from functions.vendors.custom.template import CREDENTIAL, OPTIONAL, Template, credentials_in
 
 SETTING = "definition"
 NOT_ARRIVED = frozenset({State.UNDELIVERED, State.FAILED, State.REJECTED, State.EXPIRED, State.UNKNOWN})
@@ -48,7 +49,7 @@ class Place(Shape):
     after: str = ""
     until: str = ""
 
-    def read(self, document: Document, item: Any = None, *, strip: bool = True) -> str:
+    def read(self, document: Document, item: Any = paths.WHOLE, *, strip: bool = True) -> str:
         """Return the value in a document, or an empty text."""
         text = document.read(self.path, item)
         if self.after:
@@ -66,7 +67,7 @@ class Condition(Place):
 
     words: Annotated[list[Word], Field(alias="in", min_length=1)]
 
-    def holds(self, document: Document, item: Any = None) -> bool:
+    def holds(self, document: Document, item: Any = paths.WHOLE) -> bool:
         """Tell whether it is one of them."""
         return self.read(document, item) in self.words
 
@@ -131,10 +132,46 @@ class Call(Shape):
             yield from map(Template.parse, texts_of(self.xml))
 
 
-class Check(Call):
-    """A request that proves the credentials and sends nothing."""
+def authorization(call: Call) -> bool:
+    """Tell whether a call writes the header ``Authorization`` itself."""
+    return any(name.removesuffix(OPTIONAL).lower() == "authorization" for name in call.headers)
 
+
+def proofs(call: Call) -> dict[str, Any]:
+    """Return the members by which a call proves who it is from, as far as they need no message."""
+    headers = {
+        name: template
+        for name, template in call.headers.items()
+        if name.lower() == "authorization" or credentials_in(template.names)
+    }
+    found: dict[str, Any] = {
+        "headers": {name: template for name, template in headers.items() if _only_credentials(template)},
+        "basic": call.basic if call.basic and _only_credentials(call.basic.user, call.basic.password) else None,
+        "bearer": call.bearer if call.bearer and _only_credentials(call.bearer) else None,
+    }
+    return {name: member for name, member in found.items() if member}
+
+
+def _only_credentials(*templates: Template) -> bool:
+    return all(name.startswith(CREDENTIAL) for template in templates for name in template.names)
+
+
+class Check(Call):
+    """A request that proves the credentials and sends nothing.
+
+    How it proves them is stated once, in the request that sends, unless ``auth`` or a proof of its own says otherwise.
+    """
+
+    auth: Literal["request", "none"] | None = None
     success: Evidence
+
+    @property
+    def proves_itself(self) -> bool:
+        """Whether it has a proof of its own; a credential in the path names an account, and is none."""
+        if self.basic or self.bearer or authorization(self):
+            return True
+        others = (template.names for template in self.templates() if template is not self.url)
+        return bool(credentials_in(self.url.names_behind("?").union(*others)))
 
 
 class Refusal(Shape):
@@ -264,6 +301,28 @@ class Definition(Shape):
     inbound: Inbound | None = None
     callbacks: Callbacks = Callbacks()
     check: Check | None = None
+
+    @property
+    def checking(self) -> Check | None:
+        """The check with the proofs that it takes over from the request.
+
+        Without a word of ``auth`` it takes them only to the place that the request goes to: credentials go to another
+        host only where somebody wrote that they shall.
+        """
+        check = self.check
+        if check is None or check.auth == "none":
+            return check
+        same_place = origin(check.url) == origin(self.request.url)
+        if check.auth is None and (check.proves_itself or not same_place):
+            return check
+        own = {name.removesuffix(OPTIONAL).lower() for name in check.headers}
+        found = proofs(self.request)
+        headers = {
+            name: template
+            for name, template in found.pop("headers", {}).items()
+            if name.removesuffix(OPTIONAL).lower() not in own
+        }
+        return check.model_copy(update=found | {"headers": {**check.headers, **headers}})
 
     @property
     def credentials(self) -> frozenset[str]:

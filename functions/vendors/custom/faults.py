@@ -7,11 +7,25 @@ from collections.abc import Iterator
 from pydantic import ValidationError
 
 from functions.vendors.contract import SettingError
-from functions.vendors.custom.definition import NOT_ARRIVED, SETTING, Call, Definition, Report
-from functions.vendors.custom.template import CREDENTIAL, OPTIONAL, PLACEHOLDERS, SET_UP_PLACEHOLDERS
+from functions.vendors.custom.definition import (
+    NOT_ARRIVED,
+    SETTING,
+    Call,
+    Check,
+    Definition,
+    Fate,
+    Report,
+    authorization,
+    proofs,
+)
+from functions.vendors.custom.template import CREDENTIAL, PLACEHOLDERS, SET_UP_PLACEHOLDERS
 
 LONGEST = 20_000
 """Characters of a definition."""
+SLOWEST = 0.001
+"""Calls a second; with fewer, a message would wait for a quarter of an hour and more."""
+_LONGEST_VALIDITY = 31_536_000
+"""Seconds: a year, which no vendor keeps a text for."""
 
 
 def faults(text: str) -> list[SettingError]:
@@ -53,6 +67,14 @@ def _contradictions(definition: Definition) -> Iterator[tuple[str, object, str]]
         limits.min_validity_seconds > limits.max_validity_seconds,
         "It is above the most.",
     )
+    yield (
+        "limits/minValiditySeconds",
+        limits.min_validity_seconds > _LONGEST_VALIDITY,
+        f"It is at most {_LONGEST_VALIDITY}.",
+    )
+    slow = limits.calls_per_second is not None and limits.calls_per_second < SLOWEST
+    yield "limits/callsPerSecond", slow, f"It is at least {SLOWEST}."
+    yield "name", not definition.name.isprintable(), "It is one line of characters that can be seen."
     yield from _call_contradictions("request", request, frozenset(PLACEHOLDERS))
     yield "request", "text" not in request.names, "It does not say {text}, so no message could get through."
     yield "request", not request.names & {"to", "toInteger"}, "It does not say {to}, so nobody would get the message."
@@ -78,6 +100,7 @@ def _contradictions(definition: Definition) -> Iterator[tuple[str, object, str]]
         )
     if definition.check is not None:
         yield from _call_contradictions("check", definition.check, frozenset())
+        yield "check/auth", *_auth_contradiction(definition.check, request)
         proof = definition.check.success
         yield "check/success", not (proof.id or proof.when), "Give `id` or `when`: a status alone is no proof."
     if signature is not None:
@@ -97,9 +120,17 @@ def _call_contradictions(path: str, call: Call, known: frozenset[str]) -> Iterat
     bodies = sum(body is not None for body in (call.form, call.json_body, call.xml))
     yield path, bodies > 1, "Give one of form, json and xml."
     yield path, bodies and call.method == "GET", "A GET has no body; use query, or another method."
-    header = any(name.removesuffix(OPTIONAL).lower() == "authorization" for name in call.headers)
-    proofs = sum((call.basic is not None, call.bearer is not None, header))
-    yield path, proofs > 1, "Give one of basic, bearer and the header Authorization."
+    given = sum((call.basic is not None, call.bearer is not None, authorization(call)))
+    yield path, given > 1, "Give one of basic, bearer and the header Authorization."
+
+
+def _auth_contradiction(check: Check, request: Call) -> tuple[object, str]:
+    """Return whether what the check says of its proof cannot be, and what would be right."""
+    if check.auth and (check.basic or check.bearer or authorization(check)):
+        return True, f"`{check.auth}` and a proof of its own contradict each other: leave `auth` or the proof out."
+    if check.auth == "request" and not proofs(request):
+        return True, "The request has no basic, bearer or header with nothing but credentials that could be taken."
+    return False, ""
 
 
 def _report_contradictions(report: Report) -> Iterator[tuple[str, object, str]]:
@@ -111,3 +142,8 @@ def _report_contradictions(report: Report) -> Iterator[tuple[str, object, str]]:
             path = f"report/{name}/{_escaped(word)}"
             arrives = row.state is not None and row.state not in NOT_ARRIVED
             yield path, row.reason and arrives, f"A message that is {row.state} has no reason."
+    fates: dict[str, Fate] = {}
+    for word, fate in report.states.items():
+        contradicts = fates.setdefault(word.casefold(), fate) != fate
+        path = f"report/states/{_escaped(word)}"
+        yield path, contradicts, "The same word is there in other letters with another meaning."

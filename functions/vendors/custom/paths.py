@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import codecs
+import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from typing import Any
 from urllib.parse import parse_qsl
-from xml.etree.ElementTree import Element
+from xml.etree.ElementTree import Element, tostring
 
-import orjson
 from defusedxml.ElementTree import ParseError, fromstring
 
 BODY = "body:"
@@ -20,6 +21,15 @@ QUERY, HEADER, ROOT = "query", "header", "root"
 _SYNTAX = re.compile(r"(?:[^.\[\]]+|\[\d{1,3}\])(?:\.[^.\[\]]+|\[\d{1,3}\])*")
 _STEP = re.compile(r"\[(\d{1,3})\]|([^.\[\]]+)")
 _LONGEST = 200
+_DEEPEST = 100
+"""Levels of a body; what is nested deeper could not be written again, and no vendor does it."""
+_CHARSET = re.compile(r"charset\s*=\s*[\"']?([\w.:-]{1,40})", re.IGNORECASE | re.ASCII)
+_CHARSETS = re.compile(r"(?:iso8859-|cp12|koi8-)\d*[a-z]?|gbk|gb2312|gb18030|big5|shift_jis|euc_jp|euc_kr")
+"""Python's names of the charsets that are read beside UTF-8; some of its other codecs take hours for a megabyte."""
+_INT64 = range(-(2**63), 2**64)
+_INT64_DIGITS = 20
+WHOLE: Any = object()
+"""Stands for the root where no item is meant; an item may be nothing at all, as ``null`` is."""
 
 
 @lru_cache(maxsize=1024)
@@ -37,6 +47,8 @@ def steps(path: str) -> tuple[str | int, ...]:
 class Document:
     """A body with what came around it.
 
+    Text is UTF-8, whatever was declared; where it is not, the charset of ``Content-Type`` counts.
+
     Args:
         form: ``json``, ``xml``, ``form``, ``query`` ``text`` or ``UNREADABLE``.
         body: The raw bytes.
@@ -47,22 +59,24 @@ class Document:
     def __init__(
         self, form: str, body: bytes, query: Mapping[str, str] | None = None, headers: Mapping[str, str] | None = None
     ) -> None:
-        self.text = body.decode("utf-8", "replace")
-        self._around = {QUERY: _cleaned(query or {}), HEADER: _cleaned(headers or {})}
+        headers = headers or {}
+        self._charset = _charset(headers.get("content-type", ""))
+        self.text = _decoded(body, self._charset)
+        self._around = {QUERY: _cleaned(query or {}), HEADER: _cleaned(headers)}
         self.root: Any = None
         self.readable = True
         try:
             self.root = self._tree(form, body)
-        except (ParseError, ValueError, LookupError):
+        except (ParseError, ValueError, LookupError, RecursionError):
             self.readable = False
 
     def _tree(self, form: str, body: bytes) -> Any:
         if form == "json":
-            return orjson.loads(body)
+            return _shallow(_json(self.text))
         if form == "xml":
-            return fromstring(body, forbid_dtd=True)
+            return _shallow(_xml(body, self.text))
         if form == "form":
-            return dict(parse_qsl(self.text, keep_blank_values=True))
+            return _form(self.text, self._charset)
         if form == "query":
             return self._around[QUERY]
         if form == "text":
@@ -70,11 +84,13 @@ class Document:
         raise ValueError(form)
 
     def items(self, path: str) -> list[Any]:
-        """Return what lies in the list at a path, or the one thing there; without a path, at the root."""
-        found = _walk(self.root, steps(path)) if path else self.root
-        return found if isinstance(found, list) else [] if found is None else [found]
+        """Return all that lies at a path, whichever lists it leads through; without a path, at the root."""
+        found = [self.root]
+        for step in steps(path) if path else ():
+            found = [below for node in found for below in _into(node, step)]
+        return [item for node in found for item in _flat(node)]
 
-    def read(self, path: str, item: Any = None) -> str:
+    def read(self, path: str, item: Any = WHOLE) -> str:
         """Return the text at a path, or an empty one.
 
         Args:
@@ -88,11 +104,17 @@ class Document:
             return self._around[source].get(name.lower() if source == HEADER else name, "")
         if colon and source == ROOT:
             return _text(_walk(self.root, steps(name)))
-        return _text(_walk(self.root if item is None else item, steps(path)))
+        return _text(_walk(self.root if item is WHOLE else item, steps(path)))
 
     def raw(self, item: Any) -> dict[str, Any]:
-        """Return an item as it is kept beside what was read from it."""
-        return item if isinstance(item, dict) else {"body": self.text}
+        """Return an item as it is kept beside what was read from it, without the items around it."""
+        if isinstance(item, dict):
+            return item
+        if item is self.root:
+            return {"body": self.text}
+        if isinstance(item, Element):
+            return {"body": tostring(item, encoding="unicode").strip()}
+        return {"body": json.dumps(item, ensure_ascii=False)}
 
 
 def check(path: str) -> str:
@@ -132,6 +154,108 @@ def _child(node: Any, name: str) -> Any:
             return node.get(name[1:])
         return [child for child in node if str(child.tag).rpartition("}")[2] == name] or None
     return None
+
+
+def _into(node: Any, step: str | int) -> Iterator[Any]:
+    """Yield what a step leads to, from each item of a list for a name."""
+    if isinstance(step, int):
+        if isinstance(node, list) and step < len(node):
+            yield node[step]
+    elif isinstance(node, list):
+        for one in node:
+            yield from _into(one, step)
+    elif (child := _child(node, step)) is not None:
+        yield child
+
+
+def _flat(node: Any) -> Iterator[Any]:
+    if isinstance(node, list):
+        for one in node:
+            yield from _flat(one)
+    else:
+        yield node
+
+
+def _charset(content_type: str) -> str:
+    """Return Python's name of the charset that a ``Content-Type`` names, UTF-8 if it names none or an odd one."""
+    found = _CHARSET.search(content_type)
+    try:
+        name = codecs.lookup(found[1]).name if found else ""
+    except LookupError:
+        name = ""
+    return name if _CHARSETS.fullmatch(name) else "utf-8"
+
+
+def _decoded(body: bytes, charset: str) -> str:
+    try:
+        # Some write a byte order mark, which is no part of the text: https://www.rfc-editor.org/rfc/rfc8259#section-8.1.
+        return body.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        return body.decode(charset, "replace")
+
+
+def _json(text: str) -> Any:
+    found = json.loads(text, parse_int=_whole, parse_constant=_refuse)
+    if "\\ud" in text or "\\uD" in text:
+        # A vendor that cuts a text in the middle of an emoji escapes one half of it, which cannot be stored.
+        found = json.loads(json.dumps(found, ensure_ascii=False).encode("utf-8", "replace"))
+    return found
+
+
+def _whole(digits: str) -> int | str:
+    """Return a whole number; one that storage would round, such as a very long id, as it is written."""
+    if len(digits) > _INT64_DIGITS:
+        return digits
+    number = int(digits)
+    return number if number in _INT64 else digits
+
+
+def _refuse(constant: str) -> None:
+    raise ValueError(constant)
+
+
+def _xml(body: bytes, text: str) -> Element:
+    try:
+        root: Element = fromstring(body, forbid_dtd=True)
+    except (ParseError, LookupError):
+        # The charset may be told by Content-Type alone: https://www.rfc-editor.org/rfc/rfc7303#section-3.
+        root = fromstring(text, forbid_dtd=True)
+    return root
+
+
+def _form(text: str, charset: str) -> dict[str, Any]:
+    """Return the fields of a form; those that are there several times as lists."""
+    try:
+        pairs = parse_qsl(text, keep_blank_values=True, errors="strict")
+    except UnicodeDecodeError:
+        pairs = parse_qsl(text, keep_blank_values=True, encoding=charset, errors="replace")
+    fields: dict[str, Any] = {}
+    for name, value in pairs:
+        if name not in fields:
+            fields[name] = value
+        elif isinstance(fields[name], list):
+            fields[name].append(value)
+        else:
+            fields[name] = [fields[name], value]
+    return fields
+
+
+def _shallow(root: Any) -> Any:
+    """Return a tree that is not too deep.
+
+    Raises:
+        ValueError: It is.
+    """
+    level = [root]
+    for _ in range(_DEEPEST):
+        level = [below for node in level for below in _below(node) if isinstance(below, dict | list | Element)]
+        if not level:
+            return root
+    raise ValueError(_DEEPEST)
+
+
+def _below(node: Any) -> Iterator[Any]:
+    return iter(node.values() if isinstance(node, dict) else node if isinstance(node, list | Element) else ())
 
 
 def _text(node: Any) -> str:

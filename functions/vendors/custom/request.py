@@ -53,7 +53,11 @@ def credential_values(credentials: Mapping[str, str]) -> dict[str, str]:
 def message_values(
     definition: Definition, call: SendCall, message: Outgoing, credentials: Mapping[str, str], now: datetime
 ) -> dict[str, str | int]:
-    """Return what the placeholders stand for in the request of one message."""
+    """Return what the placeholders stand for in the request of one message.
+
+    Raises:
+        UnfitError: Its validity period ends after the last day that can be written.
+    """
     request, limits = definition.request, definition.limits
     digits, sender = message.to.removeprefix("+"), call.sender.address
     values: dict[str, str | int] = {
@@ -71,7 +75,10 @@ def message_values(
         values |= dict.fromkeys(_VALIDITY, "")
     else:
         seconds = min(max(call.validity, limits.min_validity_seconds), limits.max_validity_seconds)
-        expires = (now + timedelta(seconds=seconds)).strftime("%Y-%m-%dT%H:%M:%SZ")
+        try:
+            expires = (now + timedelta(seconds=seconds)).strftime("%Y-%m-%dT%H:%M:%SZ")
+        except OverflowError as error:
+            raise UnfitError("limits.minValiditySeconds is longer than any calendar.") from error
         values |= zip(_VALIDITY, (seconds, max(1, seconds // 60), seconds * 1000, expires), strict=True)
     return values | credential_values(credentials)
 

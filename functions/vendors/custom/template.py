@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from itertools import dropwhile
 
 PLACEHOLDERS: Mapping[str, str] = {
     "to": "the recipient, written as `numbers` says",
@@ -83,6 +84,11 @@ class Template:
     def names(self) -> frozenset[str]:
         """The placeholders in it."""
         return frozenset(part.name for part in self.parts if isinstance(part, Placeholder))
+
+    def names_behind(self, mark: str) -> frozenset[str]:
+        """Return the placeholders behind the first text that has a mark in it."""
+        behind = dropwhile(lambda part: isinstance(part, Placeholder) or mark not in part, self.parts)
+        return frozenset(part.name for part in behind if isinstance(part, Placeholder))
 
     @property
     def literal(self) -> str:

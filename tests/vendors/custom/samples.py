@@ -15,6 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import parse_qsl, quote_plus, urlsplit
 
+import hypothesis
 import orjson
 
 from functions.vendors.contract import (
@@ -36,6 +37,11 @@ from functions.vendors.contract import (
     Unknown,
 )
 
+unhurried = hypothesis.settings(deadline=None)
+"""For every property: an example takes a fraction of a millisecond, and a busy machine may stop for longer than that.
+
+That no input takes long is claimed by tests that count, not by a clock that runs on while others have the processor.
+"""
 FOLDER = Path(__file__).parent / "definitions"
 NAMES = sorted(path.stem for path in FOLDER.glob("*.json"))
 NOW = datetime(2026, 11, 22, 12, 33, 10, tzinfo=UTC)

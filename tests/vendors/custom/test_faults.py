@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from copy import deepcopy
 
 import orjson
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 
 from functions.vendors.contract import SettingError
 from functions.vendors.custom.adapter import Custom
-from tests.vendors.custom.samples import APIS, NAMES, definition, settings
+from tests.vendors.custom.samples import APIS, NAMES, definition, settings, unhurried
 
 VENDOR = Custom()
 MISSING = object()
@@ -60,6 +61,11 @@ def nested(levels):
     return [nested(levels - 1)] if levels else []
 
 
+CHECK = {
+    "method": "GET",
+    "url": "https://rest.nexmo.com/account",
+    "success": {"statuses": [200], "id": "id"},
+}
 FAULTS = {
     "no name": ("name", MISSING, "name"),
     "no request": ("request", MISSING, "request"),
@@ -172,6 +178,23 @@ FAULTS = {
         {"method": "GET", "url": "https://a.example", "success": {"statuses": [200]}},
         "check/success",
     ),
+    "auth of the request and an own one": ("check", CHECK | {"auth": "request", "bearer": "x"}, "check/auth"),
+    "no auth and an own one": (
+        "check",
+        CHECK | {"auth": "none", "headers": {"authorization": "x"}},
+        "check/auth",
+    ),
+    "auth of a request that has none": ("check", CHECK | {"auth": "request"}, "check/auth"),
+    "auth of another kind": ("check", CHECK | {"auth": "basic"}, "check/auth"),
+    "auth of the request itself": ("request/auth", "none", "request/auth"),
+    "one word with two meanings": ("report/states/DELIVERED", {"state": "failed"}, "report/states/DELIVERED"),
+    "name of two lines": ("name", "Example\r\nSMS", "name"),
+    "validity of a century": (
+        "limits",
+        {"minValiditySeconds": 3_153_600_000, "maxValiditySeconds": 3_153_600_000},
+        "limits/minValiditySeconds",
+    ),
+    "speed of a glacier": ("limits/callsPerSecond", 1e-300, "limits/callsPerSecond"),
     "slash in a name": ("report/states", {"a/b~c": {"state": "x"}}, "report/states/a~1b~0c/state"),
 }
 
@@ -277,7 +300,46 @@ def test_a_long_definition_is_refused():
     assert list(faults_of(changed("docs", "https://" + "x" * 20_000))) == ["definition"]
 
 
+HOSTILE = {
+    "a megabyte": '{"name": "' + "x" * 1_000_000 + '"}',
+    "a megabyte of brackets": "[" * 1_000_000,
+    "brackets": "[" * 19_000,
+    "members": json.dumps({str(number): 1 for number in range(1_900)}),
+    "senders": json.dumps({"senders": ["x"] * 3_900}),
+    "braces": json.dumps(changed("request/form/x", "{" * 18_000)),
+    "open braces": json.dumps(changed("request/form/x", "{a" * 9_000)),
+    "placeholders": json.dumps(changed("request/form/x", "{to}" * 4_500)),
+    "dots": json.dumps(changed("success/id", "a." * 9_000)),
+    "indices": json.dumps(changed("success/id", "[1]" * 6_000)),
+    "labels": json.dumps(changed("request/url", "https://" + "a." * 9_000 + "/")),
+    "segments": json.dumps(changed("request/url", "https://a.example" + "/." * 9_000)),
+    "elements": json.dumps(changed("request", {"method": "POST", "url": "https://a.example", "xml": "<b/>" * 4_000})),
+    "attributes": json.dumps(
+        changed(
+            "request",
+            {
+                "method": "POST",
+                "url": "https://a.example",
+                "xml": "<a>{to}{text}" + "<b c='{to}'/>" * 1_200 + "</a>",
+            },
+        )
+    ),
+}
+
+
+@pytest.mark.parametrize("case", HOSTILE)
+def test_no_definition_takes_long(case):
+    """The longest definitions that somebody could think up are checked in a moment: nothing grows by the square."""
+    # A second is thousands of times what they take by length alone, and less than the square of 20,000 steps.
+    began = time.process_time()
+
+    VENDOR.check_settings({"definition": HOSTILE[case]})
+
+    assert time.process_time() - began < 1
+
+
 @pytest.mark.parametrize("name", NAMES)
+@unhurried
 @given(data=st.data())
 def test_any_change_is_valid_or_named(name, data):
     """Whatever JSON stands anywhere in a definition, it is valid or each fault has a path into the definition."""
@@ -301,6 +363,7 @@ def test_any_change_is_valid_or_named(name, data):
         assert VENDOR.addresses(settings(made, APIS[name].credentials))
 
 
+@unhurried
 @given(text=JSON.map(lambda value: orjson.dumps(value).decode()) | st.text(max_size=40) | st.just("[" * 5000))
 def test_any_text_as_a_definition_is_refused(text):
     """Whatever stands in the setting, the check names faults and does not fail, and no address follows from it."""

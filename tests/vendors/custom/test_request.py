@@ -17,7 +17,7 @@ from functions.vendors.custom.adapter import Custom
 from functions.vendors.custom.definition import Definition
 from functions.vendors.custom.request import NOT_IN_XML, build, message_values
 from functions.vendors.custom.template import PLACEHOLDERS, Template, UnfitError
-from tests.vendors.custom.samples import MESSAGE, NOW, REPORT_URL, TEXT, account, call, settings
+from tests.vendors.custom.samples import MESSAGE, NOW, REPORT_URL, TEXT, account, call, settings, unhurried
 
 TEXTS = st.text(st.characters(codec="utf-8"), max_size=60)
 XML_TEXTS = TEXTS.filter(lambda text: not NOT_IN_XML.search(text))
@@ -38,6 +38,7 @@ def built(text=TEXT, *, credentials=None, sent=None, **request):
     return build(definition.request, message_values(definition, made, message, credentials or {}, NOW))
 
 
+@unhurried
 @given(text=TEXTS, secret=TEXTS)
 @example(text=TEXT, secret="&=+%{to}")
 def test_a_form_gives_back_what_went_in(text, secret):
@@ -50,6 +51,7 @@ def test_a_form_gives_back_what_went_in(text, secret):
     assert fields == [("a b&c=", f"&x=+%41<{text}>"), ("key", secret), ("to", "+14255550123")]
 
 
+@unhurried
 @given(text=TEXTS)
 @example(text=TEXT)
 @example(text="#?&/%2F..")
@@ -68,6 +70,7 @@ def test_an_address_gives_back_what_went_in(text):
     assert URL(request.url, encoded=True).host == "api.example.com"
 
 
+@unhurried
 @given(text=TEXTS)
 @example(text=TEXT)
 @example(text='"},"to":"+1900')
@@ -79,6 +82,7 @@ def test_json_gives_back_what_went_in(text):
     assert orjson.loads(request.body) == expected
 
 
+@unhurried
 @given(text=XML_TEXTS)
 @example(text=TEXT)
 @example(text="]]></t><to>+1900</to>&lt;\r\n\t")
@@ -94,6 +98,7 @@ def test_xml_gives_back_what_went_in(text):
     assert root[1].tail == f" {text}"
 
 
+@unhurried
 @given(before=TEXTS, bad=st.sampled_from("\0\x0b\x1f\ufffe\uffff"), behind=TEXTS)
 def test_what_xml_cannot_carry_is_refused_before_it_is_sent(before, bad, behind):
     """A text with a character that XML cannot carry is refused when it is accepted, and again when it is sent."""
@@ -111,6 +116,7 @@ def test_a_value_leads_to_no_other_path(text):
         built(text, method="GET", url="https://api.example.com/send/{text}/to/{to}")
 
 
+@unhurried
 @given(st.text("{}ab", max_size=12))
 def test_braces_are_literal_or_refused(text):
     """A text of braces is a template only if each brace is doubled, and then gives single ones."""

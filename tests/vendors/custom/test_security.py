@@ -7,6 +7,8 @@ import base64
 import gzip
 import tracemalloc
 from contextlib import asynccontextmanager
+from dataclasses import replace
+from json import dumps
 from urllib.parse import quote, quote_plus
 from xml.sax.saxutils import escape
 
@@ -216,12 +218,31 @@ async def test_a_request_that_may_have_arrived_is_not_repeated(http):
 # What it tells
 
 
+def ascii_json(text):
+    """Return a text as most languages write it in JSON, everything beyond ASCII escaped."""
+    return dumps(text)[1:-1]
+
+
 def spellings(secret):
     """Return the ways in which a vendor may write a secret that it was sent."""
     pair = base64.b64encode(f"CanaryUser:{secret}".encode()).decode()
     encoded = base64.b64encode(secret.encode()).decode()
     json = orjson.dumps(secret).decode()[1:-1]
-    return {secret, json, quote(secret, safe=""), quote_plus(secret), escape(secret), encoded, pair, f"Basic {pair}"}
+    slashes = ascii_json(secret).replace("/", "\\/")
+    html = {escape(secret, {'"': "&quot;", "'": mark}) for mark in ("&#39;", "&#x27;", "&apos;")}
+    lower = quote(secret, safe="").replace("%3C", "%3c").replace("%2F", "%2f").replace("%3E", "%3e")
+    lower = lower.replace("%2B", "%2b").replace("%3D", "%3d").replace("%C3%BC", "%c3%bc")
+    others = {slashes, ascii_json(secret), lower, *html}
+    return others | {
+        secret,
+        json,
+        quote(secret, safe=""),
+        quote_plus(secret),
+        escape(secret),
+        encoded,
+        pair,
+        f"Basic {pair}",
+    }
 
 
 @pytest.mark.parametrize("status", [200, 201, 302, 400, 401, 429, 500])
@@ -304,6 +325,40 @@ def test_a_dry_run_without_a_request_says_why():
 
     assert "another path" in shown.body
     assert VENDOR.dry_run({}, call()) is None
+
+
+@pytest.mark.parametrize("status", [200, 400, 500])
+async def test_a_vendor_that_echoes_the_callback_token_does_not_give_it_away(http, status):
+    """A vendor that quotes the address for reports that it was given shows nobody the token in it, old or new."""
+    used = call().report_url
+    request = REQUEST | {"json": {"to": "{to}", "text": "{text}", "dlr": "{reportUrl}"}}
+    body = f"No such host: {used} {quote(used, safe='')} {TOKEN} NewCanaryToken".encode()
+    async with recorder(Reply(status, body)) as server:
+        provider = account(minimal(server.url, request=request), {"token": "x1234"} | CREDENTIALS)
+        rotated = replace(provider, settings={**provider.settings, "callbackToken": "NewCanaryToken"})
+        [outcome] = (await VENDOR.send(rotated, call(), http)).values()
+
+    assert "***" in repr(outcome)
+    assert TOKEN not in repr(outcome)
+    assert "NewCanaryToken" not in repr(outcome)
+
+
+@pytest.mark.parametrize("limits", [{"minValiditySeconds": 10**15, "maxValiditySeconds": 10**15}])
+async def test_a_validity_period_without_end_is_a_fault_of_configuration(http, limits):
+    """A definition of an earlier release whose period no calendar has makes no request, and says so."""
+    provider = account(MINIMAL | {"limits": limits}, CREDENTIALS)
+
+    [outcome] = (await VENDOR.send(provider, call(), http)).values()
+
+    assert (type(outcome), outcome.reason) == (Refused, Reason.CONFIGURATION)
+    assert "minValiditySeconds" in outcome.detail
+    assert "minValiditySeconds" in VENDOR.dry_run(settings(MINIMAL | {"limits": limits}, {}), call()).body
+
+
+def test_a_rate_that_no_clock_can_count_is_a_slow_one():
+    """A definition of an earlier release with next to no calls a second sends slowly, instead of failing each time."""
+    assert VENDOR.calls_per_second(settings(MINIMAL | {"limits": {"callsPerSecond": 1e-300}}, {})) == 0.001
+    assert VENDOR.calls_per_second(settings(MINIMAL | {"limits": {"callsPerSecond": 0.5}}, {})) == 0.5
 
 
 # The check of credentials
