@@ -10,7 +10,7 @@ from __future__ import annotations
 import base64
 import json
 from dataclasses import replace
-from urllib.parse import parse_qsl, urlencode
+from urllib.parse import parse_qs, parse_qsl, urlencode
 
 import orjson
 
@@ -150,7 +150,9 @@ class CustomKit(Kit):
         for body in payload.read_bytes().splitlines():
             callback = self.callback(kind, account.settings, body=body, query=query)
             self.vendor.verify(callback, account)
-            read.append((dict(parse_qsl(body.decode(), keep_blank_values=True)), self.vendor.parse(callback)))
+            fields = parse_qs(body.decode(), keep_blank_values=True)
+            came = {name: values if len(values) > 1 else values[0] for name, values in fields.items()}
+            read.append((came, self.vendor.parse(callback)))
         return read
 
     def signed(self, callback, settings):
