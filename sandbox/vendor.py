@@ -15,6 +15,7 @@ from sandbox.calls import CallLog
 from sandbox.faults import Faults, Mischief
 from sandbox.ledger import Ledger, Message
 from sandbox.lives import Lives
+from sandbox.outcomes import DELIVERED
 from sandbox.register import Record, Register
 from sandbox.segments import count_segments
 
@@ -176,6 +177,29 @@ class Vendor(ABC):
                 extra=extra,
             ),
         )
+
+    def text_back(self, message: Message, text: str, message_id: str) -> None:
+        """Send what a webhook's answer asks for to the person whose text it was told of.
+
+        Args:
+            message: The person's text.
+            text: The reply.
+            message_id: The vendor's id of the reply.
+        """
+        reply = self.ledger.accept(
+            Message(
+                id=message_id,
+                account=message.account,
+                sender=message.recipient,
+                recipient=message.sender,
+                text=text,
+                at=self.world.clock.now(),
+                direction="reply",
+                segments=count_segments(text),
+                plan=DELIVERED.steps,
+            ),
+        )
+        self.lives.begin(reply)
 
     def resume(self) -> None:
         """Go on after a restart, once all facts are back: by default, with every life that has not ended."""

@@ -12,8 +12,6 @@ from urllib.parse import unquote, urlencode, urlsplit
 import orjson
 
 from sandbox.basic import basic
-from sandbox.ledger import Message
-from sandbox.outcomes import DELIVERED
 from sandbox.segments import count_segments
 from sandbox.urls import with_wrong_token, without_user
 from sandbox.vendors.custom.wire import COST_OF_A_PART, STATUSES, moment
@@ -23,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from sandbox.courier import Answer
+    from sandbox.ledger import Message
     from sandbox.outcomes import Step
     from sandbox.vendors.custom.vendor import CustomVendor
 
@@ -100,20 +99,7 @@ class Callbacks:
             return
         vendor = self._vendor
         vendor.charge(message.account, COST_OF_A_PART * count_segments(text))
-        reply = vendor.ledger.accept(
-            Message(
-                id=vendor.new_id(),
-                account=message.account,
-                sender=message.recipient,
-                recipient=message.sender,
-                text=text,
-                at=vendor.world.clock.now(),
-                direction="reply",
-                segments=count_segments(text),
-                plan=DELIVERED.steps,
-            ),
-        )
-        vendor.lives.begin(reply)
+        vendor.text_back(message, text, vendor.new_id())
 
 
 def _reply_in(body: bytes) -> str:

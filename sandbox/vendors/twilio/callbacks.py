@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlencode, urlsplit
 
 from sandbox.clock import utc
-from sandbox.ledger import CallbackTry, Message
+from sandbox.ledger import CallbackTry
 from sandbox.numbers import is_short_code
-from sandbox.outcomes import DELIVERED, Step
-from sandbox.segments import count_segments
 from sandbox.vendors.twilio.overrides import overrides
 from sandbox.vendors.twilio.wire import ERROR_CODES, sign
 from sandbox.webhooks import Persistence, Webhook, deliver
 
 if TYPE_CHECKING:
     from sandbox.courier import Answer
+    from sandbox.ledger import Message
+    from sandbox.outcomes import Step
     from sandbox.vendors.twilio.vendor import TwilioVendor
 
 _TOLD_BY_CARRIER = frozenset({"delivered", "undelivered"})
@@ -105,20 +105,7 @@ class Callbacks:
         elif answer.body:
             message.extra["warning"] = f"12300 Invalid Content-Type {content}"
         for text in texts:
-            reply = self._vendor.ledger.accept(
-                Message(
-                    id=self._vendor.new_id(),
-                    account=message.account,
-                    sender=message.recipient,
-                    recipient=message.sender,
-                    text=text,
-                    at=self._vendor.world.clock.now(),
-                    direction="reply",
-                    segments=count_segments(text),
-                    plan=DELIVERED.steps,
-                ),
-            )
-            self._vendor.lives.begin(reply)
+            self._vendor.text_back(message, text, self._vendor.new_id())
 
     async def _call_back(
         self,
