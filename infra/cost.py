@@ -64,27 +64,74 @@ class Use:
 
     Args:
         tables: Requests to tables.
+        swept: Requests to tables of the sweeps that wait for its reports and then close its batch.
+        tidied: Requests to tables that delete it when it is old, and its raw payloads before.
         queues: Requests to queues, the host's own included.
         http: Executions of HTTP functions.
-        other: Executions of all other functions.
+        other: Executions of all other functions that are not started by the clock.
+        batches: Batches it makes; a call of 1,000 makes ten.
         stored: Bytes that are kept.
     """
 
     tables: float
+    swept: float
+    tidied: float
     queues: float
     http: float
     other: float
+    batches: float
     stored: int
 
+    @property
+    def all_tables(self) -> float:
+        """All requests to tables."""
+        return self.tables + self.swept + self.tidied
 
+
+CLOSING = 5.0
+"""Requests with which a sweep closes a batch of which all is known."""
+OPEN_TO_THE_END = 75.0
+"""Requests for a batch of which something is never reported: ever rarer looks for the whole report window."""
+UNREPORTED = 0.05
+"""Messages of which no report comes, of all; so practically every batch of a hundred has one."""
 USES = {
-    "bulk": Use(tables=1.0, queues=0.04, http=2.01, other=0.011, stored=1_200),
-    "one by one": Use(tables=12.0, queues=4.0, http=3.0, other=1.1, stored=3_500),
-}
+    "bulk": Use(
+        tables=1.0, swept=OPEN_TO_THE_END / 100, tidied=0.09, queues=0.04, http=2.01, other=0.011, batches=0.01,
+        stored=1_200,
+    ),
+    "one by one": Use(
+        tables=12.0, swept=CLOSING + UNREPORTED * OPEN_TO_THE_END, tidied=4.2, queues=4.0, http=3.0, other=1.1,
+        batches=1.0, stored=3_500,
+    ),
+}  # fmt: skip
 """A call of 1,000 messages, and a call for each; at a vendor that takes one recipient a call and reports twice.
 
 Requests for reports depend on how many come together; this is the most that the budgets of tests/test_budgets.py allow.
 """
+
+
+@dataclass(frozen=True, slots=True)
+class Timer:
+    """What a function that the clock starts takes while there is nothing to do.
+
+    Args:
+        runs: A month.
+        tables: Requests to tables, a run.
+        queues: Requests to queues, a run.
+    """
+
+    runs: float
+    tables: float = 0.0
+    queues: float = 0.0
+
+
+TIMERS = {
+    "sweep_batches": Timer(SECONDS_A_MONTH / 60, tables=1),
+    "watch_queues": Timer(SECONDS_A_MONTH / 300, queues=2),
+    "erase_people": Timer(SECONDS_A_MONTH / 600, tables=1),
+    "delete_by_age": Timer(SECONDS_A_MONTH / 3600 / 24 * 4 * 6, tables=12),
+}
+"""All of them, by their names; tests/infra/test_cost.py holds them against the app."""
 
 MEMORY_GB = 2.0
 CORES = 1.0
@@ -94,7 +141,20 @@ UTILISATION = 0.5
 """Of its cores that an instance is used before Azure starts the next."""
 LEAST_SECONDS = 1.0
 """Billed for an execution that runs alone: https://learn.microsoft.com/azure/azure-functions/flex-consumption-plan#billing."""
-TIMER_EXECUTIONS = SECONDS_A_MONTH / 60 + SECONDS_A_MONTH / 300
+TIMER_EXECUTIONS = sum(timer.runs for timer in TIMERS.values())
+PAGE_ROWS = 1_000
+PAGE_SECONDS = 0.05
+"""Measured against Azurite: Azure's client reads a page of the largest size."""
+LONGEST_SWEEP = 300.0
+"""functionTimeout of host.json, in seconds."""
+SWEPT_MONTHS = 2 * 72 / 730
+"""How far back a sweep looks: twice SMS_REPORT_WINDOW_HOURS."""
+LONGEST_UPKEEP = 180.0
+"""Seconds after which a run that deletes or erases leaves the rest to the next: upkeep_for of docs/architecture.md."""
+ERASURES = 10
+"""People a month who ask to be forgotten; a guess. Each time the index of all that is kept is read."""
+QUERY_ALERTS, METRIC_ALERTS = 6, 4
+"""Of modules/alerts.bicep, events included."""
 QUEUE_POLLS = 2 * SECONDS_A_MONTH / 10
 """Looks of Azure at the two queues while nothing runs."""
 TELEMETRY_BYTES = 2_000
@@ -133,6 +193,52 @@ def active_seconds(executions: float, busy: float) -> float:
     return max(alone, busy / (CORES * UTILISATION))
 
 
+@dataclass(frozen=True, slots=True)
+class Ticked:
+    """What the runs of one timer take a month.
+
+    Args:
+        seconds: Billed as running.
+        tables: Requests to tables.
+        queues: Requests to queues.
+    """
+
+    seconds: float
+    tables: float
+    queues: float
+
+
+def timers(use: Use, messages: float) -> list[Ticked]:
+    """Return what each timer takes; on Flex Consumption each runs on instances of its own, one run at a time.
+
+    Args:
+        use: What one message takes.
+        messages: A month.
+    """
+    per_request = SECONDS_OF_CORE["request"] / UTILISATION
+    sweeps, upkeep = TIMERS["sweep_batches"].runs, LONGEST_UPKEEP
+    pages = min(use.batches * messages * SWEPT_MONTHS / PAGE_ROWS, LONGEST_SWEEP / PAGE_SECONDS)
+    erased = ERASURES * use.batches * messages * KEPT_MONTHS / PAGE_ROWS
+    swept, tidied = use.swept * messages, use.tidied * messages
+    more = {
+        "sweep_batches": (sweeps * pages + swept, sweeps * pages * PAGE_SECONDS + swept * per_request, LONGEST_SWEEP),
+        # After each page it remembers how far it came.
+        "erase_people": (2 * erased, erased * (PAGE_SECONDS + per_request), upkeep),
+        "delete_by_age": (tidied, tidied * per_request, upkeep),
+    }
+    ticked = []
+    for name, timer in TIMERS.items():
+        requests, busy, longest = more.get(name, (0.0, 0.0, LEAST_SECONDS))
+        seconds = min(max(timer.runs * LEAST_SECONDS, busy), timer.runs * longest, SECONDS_A_MONTH)
+        ticked.append(Ticked(seconds, timer.runs * timer.tables + requests, timer.runs * timer.queues))
+    return ticked
+
+
+def batches_swept_in_time() -> float:
+    """Return how many batches a month a sweep can go over before the host ends it."""
+    return LONGEST_SWEEP / PAGE_SECONDS * PAGE_ROWS / SWEPT_MONTHS
+
+
 def cost(use: Use, messages: float) -> Cost:
     """Return what so many messages a month cost, without what runs all the time.
 
@@ -141,6 +247,7 @@ def cost(use: Use, messages: float) -> Cost:
         messages: A month.
     """
     per_request, per_execution = SECONDS_OF_CORE["request"], SECONDS_OF_CORE["execution"]
+    clock = timers(use, messages)
     http, other = use.http * messages, use.other * messages
     requests = (use.tables + use.queues) * messages
     busy = {group: part * per_execution + requests * per_request * part / (http + other) for group, part in
@@ -148,14 +255,14 @@ def cost(use: Use, messages: float) -> Cost:
     seconds = (
         active_seconds(http, busy["http"])
         + active_seconds(other, busy["other"])
-        + active_seconds(TIMER_EXECUTIONS, TIMER_EXECUTIONS * per_execution)
+        + sum(timer.seconds for timer in clock)
     )
     executions = http + other + TIMER_EXECUTIONS
     kept = use.stored * messages * KEPT_MONTHS / 1e9
     return Cost(
         functions=PRICES["on demand"].of(seconds * MEMORY_GB) + PRICES["execution"].of(executions),
-        storage=PRICES["table request"].of(use.tables * messages + TIMER_EXECUTIONS * 4)
-        + PRICES["queue request"].of(use.queues * messages + QUEUE_POLLS)
+        storage=PRICES["table request"].of(use.tables * messages + sum(timer.tables for timer in clock))
+        + PRICES["queue request"].of(use.queues * messages + QUEUE_POLLS + sum(timer.queues for timer in clock))
         + PRICES["table storage"].of(kept),
         telemetry=PRICES["telemetry"].of(min(executions * TELEMETRY_BYTES / 1e9, TELEMETRY_CAP_GB)),
     )
@@ -172,7 +279,7 @@ def standing() -> list[tuple[str, float]]:
     network = 4 * PRICES["private endpoint"].usd + 4 * PRICES["private zone"].usd
     return [
         ("an always ready instance of 2,048 MB", instance),
-        ("the alerts", 5 * PRICES["query alert"].usd + 4 * PRICES["metric alert"].usd),
+        ("the alerts", QUERY_ALERTS * PRICES["query alert"].usd + METRIC_ALERTS * PRICES["metric alert"].usd),
         ("the private network", network),
     ]
 
@@ -206,7 +313,7 @@ def price_rows() -> list[list[str]]:
 def use_rows() -> list[list[str]]:
     """Return the table of what a message takes."""
     return [
-        [name, f"{use.tables:g}", f"{use.queues:g}", f"{use.http:g}", f"{use.other:g}", f"{use.stored:,}"]
+        [name, f"{use.all_tables:.3g}", f"{use.queues:g}", f"{use.http:g}", f"{use.other:g}", f"{use.stored:,}"]
         for name, use in USES.items()
     ]
 

@@ -11,6 +11,9 @@ param appId string
 @description('The resource id of the storage account.')
 param storageId string
 
+@description('The user-assigned identity of the topic that Event Grid reaches the storage account with; empty: the identity of the topic itself.')
+param identityId string = ''
+
 @description('function: Event Grid calls the functions. queue: it puts the events into a storage queue, which a function reads; that survives an outage of the app for longer than a day, and adds up to two seconds.')
 @allowed(['function', 'queue'])
 param delivery string = 'function'
@@ -34,10 +37,16 @@ var retryPolicy = {
   maxDeliveryAttempts: 30
   eventTimeToLiveInMinutes: 1440
 }
+var ownIdentity = {
+  type: 'SystemAssigned'
+}
+var givenIdentity = {
+  type: 'UserAssigned'
+  userAssignedIdentity: identityId
+}
+var identity = empty(identityId) ? ownIdentity : givenIdentity
 var deadLetters = {
-  identity: {
-    type: 'SystemAssigned'
-  }
+  identity: identity
   deadLetterDestination: {
     endpointType: 'StorageBlob'
     properties: {
@@ -82,9 +91,7 @@ resource toQueue 'Microsoft.EventGrid/systemTopics/eventSubscriptions@2025-02-15
       includedEventTypes: [one.event]
     }
     deliveryWithResourceIdentity: {
-      identity: {
-        type: 'SystemAssigned'
-      }
+      identity: identity
       destination: {
         endpointType: 'StorageQueue'
         properties: {

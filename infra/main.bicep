@@ -75,11 +75,17 @@ param communicationDataLocation string = 'United States'
 @description('The resource id of an existing communication resource; it may lie in another resource group.')
 param existingCommunicationId string = ''
 
-@description('The name of the Event Grid system topic that an existing communication resource already has, in its own resource group; it needs an identity of its own. A resource can have one topic only. Empty: it has none, make it.')
+@description('The name of the Event Grid system topic that an existing communication resource already has, in its own resource group; it needs an identity. A resource can have one topic only. Empty: it has none, make it.')
 param existingTopicName string = ''
+
+@description('The resource id of a user-assigned identity that the existing topic has, for Event Grid to deliver with. Empty: the identity of the topic itself.')
+param existingTopicIdentityId string = ''
 
 @description('Keep everything in a network of its own: storage and vault answer to private endpoints alone. The API stays public, since vendors call back.')
 param privateNetwork bool = false
+
+@description('Whether Event Grid delivers as a new topic itself, by its system-assigned identity, and not by an identity beside it. If not set, only behind the firewall of privateNetwork, which lets no other in.')
+param topicOwnIdentity bool = privateNetwork
 
 @description('Address range of that network.')
 param networkAddress string = '10.64.0.0/24'
@@ -116,9 +122,22 @@ var communicationGroup = communication == 'existing' ? split(existingCommunicati
 var communicationName = communication == 'existing' ? split(existingCommunicationId, '/')[8] : 'acs-sms-${suffix}'
 var topicName = empty(existingTopicName) ? 'evgt-sms-${suffix}' : existingTopicName
 
+// Microsoft documents no system-assigned identity for topics of global resources, which this is one of
+// (https://learn.microsoft.com/azure/event-grid/enable-identity-system-topics), and lets no other through a firewall
+// (https://learn.microsoft.com/azure/event-grid/handler-storage-queues). So each is used where it is documented to work.
+var hasEventsIdentity = hasCommunication && empty(existingTopicName) && !topicOwnIdentity
+var topicIdentityId = hasEventsIdentity ? eventsIdentity.id : (hasCommunication ? existingTopicIdentityId : '')
+
 @description('Who the app is to storage, vault, telemetry and Azure Communication Services.')
 resource appIdentity 'Microsoft.ManagedIdentity/userAssignedIdentities@2024-11-30' = {
   name: 'id-sms-app-${suffix}'
+  location: location
+  tags: tags
+}
+
+@description('Who Event Grid is to the storage account.')
+resource eventsIdentity 'Microsoft.ManagedIdentity/userAssignedIdentities@2024-11-30' = if (hasEventsIdentity) {
+  name: 'id-sms-events-${suffix}'
   location: location
   tags: tags
 }
@@ -143,6 +162,7 @@ module storage 'modules/storage.bicep' = {
     tags: tags
     redundancy: storageRedundancy
     isPrivate: privateNetwork
+    letsEventsIn: hasCommunication
     lockResources: lockResources
     logRequests: logStorageRequests
     workspaceId: monitoring.outputs.workspaceId
@@ -215,6 +235,7 @@ module events 'modules/communication.bicep' = if (hasCommunication) {
     tags: tags
     topicName: topicName
     isNewTopic: empty(existingTopicName)
+    identityId: topicIdentityId
     lockResources: lockResources
     workspaceId: monitoring.outputs.workspaceId
     appPrincipalId: appIdentity.properties.principalId
@@ -228,7 +249,7 @@ module eventsAccess 'modules/events-access.bicep' = if (hasCommunication) {
     queue: storage.outputs.eventsQueue
     container: storage.outputs.deadEventsContainer
     #disable-next-line BCP318
-    principalId: events.outputs.topicPrincipalId
+    principalId: empty(topicIdentityId) ? events.outputs.topicPrincipalId : reference(topicIdentityId, '2024-11-30').principalId
   }
 }
 
@@ -267,7 +288,7 @@ output GATEWAY_URL string = app.outputs.url
 output GATEWAY_CALLBACK_BASE_URL string = '${app.outputs.publicUrl}/api/callbacks'
 
 @description('The command that prints the keys of the API; default is for operators, send_messages has its own for senders.')
-output GATEWAY_KEYS_COMMAND string = 'az functionapp keys list --resource-group ${resourceGroup().name} --name ${app.outputs.name}'
+output GATEWAY_KEYS_COMMAND string = 'az functionapp keys list --subscription ${subscription().subscriptionId} --resource-group ${resourceGroup().name} --name ${app.outputs.name}'
 
 @description('The resource group of the app.')
 output GATEWAY_RESOURCE_GROUP string = resourceGroup().name
@@ -284,6 +305,9 @@ output GATEWAY_STORAGE_ID string = storage.outputs.id
 @description('The resource id of the Event Grid system topic; empty without Azure Communication Services.')
 #disable-next-line BCP318
 output GATEWAY_TOPIC_ID string = hasCommunication ? events.outputs.topicId : ''
+
+@description('The user-assigned identity that Event Grid delivers with; empty: the identity of the topic itself.')
+output GATEWAY_TOPIC_IDENTITY_ID string = topicIdentityId
 
 @description('The address of Azure Communication Services, for the setting endpoint of an acs provider; empty without it.')
 #disable-next-line BCP318

@@ -14,3 +14,4 @@ param recoverVault = bool(readEnvironmentVariable('GATEWAY_RECOVER_VAULT', 'fals
 param communication = readEnvironmentVariable('GATEWAY_COMMUNICATION', 'none')
 param existingCommunicationId = readEnvironmentVariable('GATEWAY_COMMUNICATION_ID', '')
 param existingTopicName = readEnvironmentVariable('GATEWAY_TOPIC_NAME', '')
+param existingTopicIdentityId = readEnvironmentVariable('GATEWAY_EXISTING_TOPIC_IDENTITY', '')

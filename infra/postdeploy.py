@@ -24,6 +24,7 @@ from infra.package import defined, say
 TEMPLATE = Path(__file__).with_name("events.bicep")
 NEEDED = ("GATEWAY_URL", "GATEWAY_RESOURCE_GROUP", "GATEWAY_APP_NAME", "GATEWAY_APP_ID", "GATEWAY_STORAGE_ID")
 TOPIC = "GATEWAY_TOPIC_ID"
+TOPIC_IDENTITY = "GATEWAY_TOPIC_IDENTITY_ID"
 DELIVERY = "GATEWAY_EVENT_DELIVERY"
 DEPLOYMENT = "sms-gateway-events"
 PATIENCE = 600.0
@@ -135,8 +136,10 @@ def check_functions(values: Mapping[str, str], wanted: Sequence[str], tools: Too
     """
 
     def compare() -> str | None:
-        command = ["functionapp", "function", "list", "--resource-group", values["GATEWAY_RESOURCE_GROUP"]]
-        told = tools.run([*command, "--name", values["GATEWAY_APP_NAME"], "--query", "[].name", "--output", "json"])
+        # The subscription that the Azure CLI is set to need not be the one that azd deployed into.
+        command = ["functionapp", "function", "list", "--subscription", values["GATEWAY_APP_ID"].split("/")[2]]
+        command += ["--resource-group", values["GATEWAY_RESOURCE_GROUP"], "--name", values["GATEWAY_APP_NAME"]]
+        told = tools.run([*command, "--query", "[].name", "--output", "json"])
         found = {name.rpartition("/")[2] for name in json.loads(told or "[]")}
         missing, foreign = sorted(set(wanted) - found), sorted(found - set(wanted))
         if missing or foreign:
@@ -166,6 +169,7 @@ def subscribe(values: Mapping[str, str], tools: Tools) -> None:
         "topicName": part[8],
         "appId": values["GATEWAY_APP_ID"],
         "storageId": values["GATEWAY_STORAGE_ID"],
+        "identityId": values.get(TOPIC_IDENTITY, ""),
         "delivery": values.get(DELIVERY) or "function",
     }
     command = ["deployment", "group", "create", "--subscription", part[2], "--resource-group", part[4]]

@@ -20,7 +20,8 @@ param topicId string
 var high = 1
 var medium = 2
 
-// Each query gives one row with the column Value, also where there is no telemetry at all.
+// A query gives one row with the column Value, also where there is no telemetry at all; one with dimensions gives a row, and
+// so an alert that names them, for each of their values there is.
 var queryAlerts = [
   {
     name: 'silent'
@@ -28,6 +29,7 @@ var queryAlerts = [
     // Each sweep, once a minute, exports this figure.
     says: 'No sweep was heard of: the app does not run, did not load, lacks a setting, or cannot send telemetry.'
     query: 'customMetrics | where name == "sms.oldest.open" | summarize Value = count()'
+    dimensions: []
     minutes: 15
     operator: 'LessThan'
     threshold: 1
@@ -37,6 +39,7 @@ var queryAlerts = [
     severity: high
     says: 'Something failed again and again and was put aside in a poison queue. It stays there until somebody looks.'
     query: 'traces | where message startswith "Poison queue " | summarize Value = count()'
+    dimensions: []
     minutes: 15
     operator: 'GreaterThan'
     threshold: 0
@@ -46,6 +49,7 @@ var queryAlerts = [
     severity: high
     says: 'A message has been waiting to be sent for too long.'
     query: 'customMetrics | where name in ("sms.oldest.unsent", "sms.queue.age") | summarize Value = coalesce(max(iff(name == "sms.queue.age", valueMax, valueSum / valueCount)), 0.0) / 60'
+    dimensions: []
     minutes: 15
     operator: 'GreaterThan'
     threshold: oldestMessageMinutes
@@ -55,6 +59,7 @@ var queryAlerts = [
     severity: medium
     says: 'The API answered 5xx.'
     query: 'requests | where toint(resultCode) between (500 .. 599) | summarize Value = sum(itemCount)'
+    dimensions: []
     minutes: 15
     operator: 'GreaterThan'
     threshold: 5
@@ -64,9 +69,32 @@ var queryAlerts = [
     severity: medium
     says: 'A vendor fails: calls of it were refused or not answered.'
     query: 'customMetrics | where name == "sms.vendor.errors" | summarize Count = sum(valueSum) by tostring(customDimensions["sms.vendor"]) | summarize Value = coalesce(max(Count), 0.0)'
+    dimensions: []
     minutes: 15
     operator: 'GreaterThan'
     threshold: 50
+  }
+  {
+    name: 'circuit'
+    severity: high
+    // Counted when calls are first held back, and again at least every two minutes for as long as they are.
+    says: 'Calls to the vendor named in this alert are held back, since several in a row failed. Its messages wait, and are sent once it answers again.'
+    query: 'customMetrics | where name == "sms.circuit.opened" | summarize Value = sum(valueSum) by Vendor = tostring(customDimensions["sms.vendor"]), Provider = tostring(customDimensions["sms.provider"])'
+    dimensions: [
+      {
+        name: 'Vendor'
+        operator: 'Include'
+        values: ['*']
+      }
+      {
+        name: 'Provider'
+        operator: 'Include'
+        values: ['*']
+      }
+    ]
+    minutes: 15
+    operator: 'GreaterThan'
+    threshold: 0
   }
 ]
 
@@ -170,6 +198,7 @@ resource query 'Microsoft.Insights/scheduledQueryRules@2023-12-01' = [for one in
           query: one.query
           metricMeasureColumn: 'Value'
           timeAggregation: 'Total'
+          dimensions: one.dimensions
           operator: one.operator
           threshold: one.threshold
           failingPeriods: {

@@ -12,6 +12,9 @@ param topicName string
 @description('Whether the system topic is made here; else it must exist.')
 param isNewTopic bool
 
+@description('The user-assigned identity that Event Grid delivers with; empty: the identity of the topic itself.')
+param identityId string
+
 @description('Whether a new resource is locked against deletion.')
 param lockResources bool
 
@@ -24,6 +27,17 @@ param appPrincipalId string
 // The only built-in role that lets an identity send text messages:
 // https://learn.microsoft.com/azure/communication-services/concepts/authentication
 var communicationAndEmailServiceOwner = '09976791-48a7-449e-bb21-39d1a415f350'
+
+var ownIdentity = {
+  type: 'SystemAssigned'
+}
+var givenIdentity = {
+  type: 'UserAssigned'
+  userAssignedIdentities: {
+    '${identityId}': {}
+  }
+}
+var identity = empty(identityId) ? ownIdentity : givenIdentity
 
 resource created 'Microsoft.Communication/communicationServices@2025-09-01' = if (isNew) {
   name: name
@@ -59,9 +73,7 @@ resource topic 'Microsoft.EventGrid/systemTopics@2025-02-15' = if (isNewTopic) {
   dependsOn: [
     created
   ]
-  identity: {
-    type: 'SystemAssigned'
-  }
+  identity: identity
   properties: {
     source: communication.id
     topicType: 'Microsoft.Communication.CommunicationServices'
@@ -111,6 +123,6 @@ resource lock 'Microsoft.Authorization/locks@2020-05-01' = if (isNew && lockReso
 
 output topicId string = known.id
 
-@description('The identity that Event Grid delivers with.')
-output topicPrincipalId string = known.identity.principalId
+@description('The principal that Event Grid delivers as, where it is the topic itself; else empty.')
+output topicPrincipalId string = empty(identityId) ? known.identity.principalId : ''
 output endpoint string = 'https://${communication.properties.hostName}'

@@ -5,7 +5,7 @@ param storageName string
 param queue string
 param container string
 
-@description('The principal of the system topic. It has to be the identity of the topic itself: a user-assigned one is not let through the firewall of a storage account, https://learn.microsoft.com/azure/event-grid/handler-storage-queues.')
+@description('The principal that Event Grid delivers as.')
 param principalId string
 
 var storageQueueDataMessageSender = 'c6a89b2d-59bc-44d0-9896-0f6e12d7b80a'

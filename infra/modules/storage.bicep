@@ -9,8 +9,11 @@ param tags object
 @description('The SKU, such as Standard_ZRS.')
 param redundancy string
 
-@description('Whether only private endpoints are answered.')
+@description('Whether only private endpoints are answered, and what letsEventsIn lets in.')
 param isPrivate bool
+
+@description('Whether Event Grid reaches a private account, as a service that Azure trusts.')
+param letsEventsIn bool
 
 @description('Whether the account is locked against deletion.')
 param lockResources bool
@@ -48,7 +51,9 @@ var queues = [
 // Nothing is triggered by this one, so nothing is poisoned.
 var probeQueue = 'sms-readiness'
 var poisonQueues = [for queueName in queues: '${queueName}-poison']
-var publicAccess = isPrivate ? 'Disabled' : 'Enabled'
+// Trusted services get in where networks are selected, and none is here; Disabled is not documented to let them in:
+// https://learn.microsoft.com/azure/storage/common/storage-network-security.
+var publicAccess = isPrivate && !letsEventsIn ? 'Disabled' : 'Enabled'
 var packageContainer = 'app-package'
 var deadEventsContainer = 'dead-events'
 var deadEventsDays = 90

@@ -246,11 +246,48 @@ def test_figures_that_are_shown():
     attributes = {
         name for name in named_so if f"customDimensions['{name}']" in shown or f'customDimensions["{name}"]' in shown
     }
-    assert attributes == {telemetry.VENDOR, telemetry.SENDER, telemetry.REASON}
+    assert attributes == {telemetry.VENDOR, telemetry.PROVIDER, telemetry.SENDER, telemetry.REASON}
     assert named_so - attributes - {"sms."} <= set(figures)
     for name in ("sms.sent", "sms.delivered", "sms.failed", "sms.delivery.latency"):
         assert {telemetry.VENDOR, telemetry.SENDER} <= set(figures[name].attributes)
+    held_back = figures["sms.circuit.opened"]
+    assert {telemetry.VENDOR, telemetry.PROVIDER, telemetry.REASON} <= set(held_back.attributes)
+    assert held_back.instrument is telemetry.Instrument.COUNTER
     assert {figures[name].unit for name in ("sms.delivery.latency", "sms.oldest.unsent", "sms.queue.age")} == {"s"}
+
+
+def test_alerts_yield_what_is_compared():
+    """A query of an alert yields the column that is compared, and one for each of its dimensions and no other."""
+    for alert in template("modules/alerts.bicep").variables["queryAlerts"]:
+        last = alert["query"].rpartition("| summarize ")[2]
+        columns, _, by = last.partition(" by ")
+        assert columns.startswith("Value = "), alert["name"]
+        assert re.findall(r"(\w+) = ", by) == [one["name"] for one in alert["dimensions"]], alert["name"]
+        assert all((one["operator"], one["values"]) == ("Include", ["*"]) for one in alert["dimensions"])
+        assert 5 <= alert["minutes"] <= 15
+
+
+def test_the_workbook_works_without_data():
+    """All vendors are asked for by a star, so that a query is whole where no vendor has been heard of yet."""
+    workbook = json.loads((INFRA / "modules" / "workbook.json").read_text())
+    (parameters, *items) = workbook["items"]
+    vendor = next(one for one in parameters["content"]["parameters"] if one["name"] == "Vendor")
+    assert vendor["typeSettings"]["selectAllValue"] == "*"
+    asking = [item["content"]["query"] for item in items if "{Vendor}" in item["content"]["query"]]
+    assert len(asking) > 4
+    assert all(query.count("in ({Vendor})") == 2 == query.count("'*' in ({Vendor}) or") * 2 for query in asking)
+
+
+def test_event_grids_identity():
+    """Deliveries and dead events use the same identity, the one that has the roles, and it is told to the hook."""
+    events, main = template("events.bicep"), template("main.bicep")
+    source = events.path.read_text()
+    assert source.count("identity: identity\n") == 2
+    assert events.parameters["identityId"][1:] == (True, "")
+    assert events.variables["givenIdentity"] == {"type": "UserAssigned", "userAssignedIdentity": "identityId"}
+    assert {"deadLetterWithResourceIdentity", "deliveryWithResourceIdentity"} <= set(re.findall(r"\w+", source))
+    assert main.parameters["topicOwnIdentity"][2] == "privateNetwork"
+    assert "GATEWAY_TOPIC_IDENTITY_ID string = topicIdentityId" in main.path.read_text()
 
 
 def test_roles():

@@ -63,6 +63,8 @@ def test_azds_environment_is_enough(capsys):
     world = World()
     assert main([], AZD, world.tools) == 0
     assert [asked[1] for asked in world.asked] == ["function", "t"]
+    # Wherever the Azure CLI is set to.
+    assert dict(pairwise(world.asked[0]))["--subscription"] == "s"
     assert world.asked[-1] == "https://func.example/api/health"
     said = capsys.readouterr().out
     assert "no events to subscribe to" in said
@@ -73,7 +75,14 @@ def test_azds_environment_is_enough(capsys):
 def test_events_are_subscribed_to_where_the_topic_is(delivery):
     """The subscriptions go into the topic's own group, after the functions are there, with parameters that exist."""
     world = World()
-    values = AZD | {"GATEWAY_TOPIC_ID": TOPIC, "GATEWAY_EVENT_DELIVERY": delivery}
+    identity = (
+        "/subscriptions/s/resourceGroups/rg-sms/providers/Microsoft.ManagedIdentity/userAssignedIdentities/events"
+    )
+    values = AZD | {
+        "GATEWAY_TOPIC_ID": TOPIC,
+        "GATEWAY_TOPIC_IDENTITY_ID": identity,
+        "GATEWAY_EVENT_DELIVERY": delivery,
+    }
     assert main([], values, world.tools) == 0
     listing, deployment, health = world.asked
     assert listing[1] == "function"
@@ -83,7 +92,7 @@ def test_events_are_subscribed_to_where_the_topic_is(delivery):
     given = dict(word.split("=", 1) for word in deployment[deployment.index("--parameters") + 1 :])
     declared = template("events.bicep").parameters
     assert set(given) == set(declared)
-    assert (given["topicName"], given["delivery"]) == ("evgt", delivery)
+    assert (given["topicName"], given["delivery"], given["identityId"]) == ("evgt", delivery, identity)
     assert options["--template-file"].endswith("events.bicep")
 
 
