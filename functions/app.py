@@ -33,6 +33,7 @@ from functions.gateway.sweep import Sweeper
 from functions.gateway.telemetry import Silent, Telemetry
 from functions.gateway.timing import Timing
 from functions.gateway.vendorids import VendorIds
+from functions.gateway.vendorsetup import VendorSetup
 from functions.outbound import VendorHttp
 from functions.settings import Settings, SettingsError, read_settings, read_telemetry
 from functions.storage.ports import Storage
@@ -63,6 +64,7 @@ class Application:
     vendors: Mapping[str, Vendor]
     http: VendorHttp
     directory: Directory
+    setup: VendorSetup
     acceptor: Acceptor
     dispatcher: Dispatcher
     messages: MessageLog
@@ -120,6 +122,7 @@ def build(
         vendors=known,
         http=http,
         directory=directory,
+        setup=VendorSetup(directory, http, clock, ids),
         acceptor=Acceptor(tables, queues, directory, index, clock, ids, queue=DISPATCH_QUEUE, telemetry=told),
         dispatcher=Dispatcher(
             tables,

@@ -22,7 +22,7 @@ import phonenumbers
 
 from functions.gateway import envelope
 from functions.gateway.clock import Clock, Ids, derived_id, from_ms, message_id, to_ms, ulid_ms
-from functions.gateway.directory import Directory, ProviderRecord, SenderRecord, Snapshot
+from functions.gateway.directory import Directory
 from functions.gateway.facts import MAX_BATCH, MAX_BATCH_BYTES, TABLE, Batch, Item, accepted_row
 from functions.gateway.figures import Figures, labels
 from functions.gateway.index import BatchIndex
@@ -40,6 +40,7 @@ from functions.gateway.models import (
 from functions.gateway.numbers import NumberError, Recipient, alphanumeric_allowed, parse_recipient
 from functions.gateway.packing import pack, unpack
 from functions.gateway.problems import FieldError, Kind, ProblemError, invalid
+from functions.gateway.records import ProviderRecord, SenderRecord, Snapshot
 from functions.gateway.segments import Segmentation, segment, unsendable
 from functions.gateway.telemetry import BATCH, BATCHES, MESSAGES, SILENT, Attributes, Telemetry
 from functions.gateway.telemetry import Kind as SpanKind

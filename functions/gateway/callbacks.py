@@ -9,9 +9,10 @@ from dataclasses import replace
 
 import orjson
 
-from functions.gateway.directory import FRESH_FOR, Directory, ProviderRecord
+from functions.gateway.directory import FRESH_FOR, Directory
 from functions.gateway.inbound import Inbound
 from functions.gateway.problems import Kind, ProblemError, not_found
+from functions.gateway.records import ProviderRecord
 from functions.gateway.reports import Reports
 from functions.gateway.sources import is_from
 from functions.gateway.telemetry import CALLBACKS_REFUSED, PROVIDER, REASON, SILENT, VENDOR, Telemetry

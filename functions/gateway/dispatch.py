@@ -21,13 +21,14 @@ from functions.gateway import envelope
 from functions.gateway.circuit import CircuitBreaker
 from functions.gateway.clock import Clock, message_id
 from functions.gateway.consent import Entry, OptOuts
-from functions.gateway.directory import FRESH_FOR, Directory, ProviderRecord
+from functions.gateway.directory import FRESH_FOR, Directory
 from functions.gateway.facts import OUR_OWN, TABLE, Attempt, Batch, Facts, outcome_row, read_facts, sending_row
 from functions.gateway.figures import ADAPTER, OUTAGES, Figures, failure_of, outcome_word
 from functions.gateway.messagelog import MessageLog
 from functions.gateway.models import ProviderState
 from functions.gateway.pacing import Pacer
 from functions.gateway.problems import ProblemError
+from functions.gateway.records import ProviderRecord
 from functions.gateway.story import Plan, Rules, lease_end, plan, running
 from functions.gateway.telemetry import (
     ATTEMPT,

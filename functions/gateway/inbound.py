@@ -13,11 +13,12 @@ import orjson
 
 from functions.gateway.clock import Clock, Ids, bucket, from_ms, newest_first, to_ms, ulid_ms
 from functions.gateway.consent import Entry, OptOuts
-from functions.gateway.directory import Directory, SenderRecord, Snapshot
+from functions.gateway.directory import Directory
 from functions.gateway.keywords import KeywordKind, classify
 from functions.gateway.models import InboundPage, InboundView
 from functions.gateway.numbers import normalise_inbound
 from functions.gateway.paging import read_place, write_place
+from functions.gateway.records import SenderRecord, Snapshot
 from functions.gateway.telemetry import INBOUND, PROVIDER, REASON, SENDER, SILENT, VENDOR, Telemetry
 from functions.gateway.walking import newest_rows
 from functions.storage.ports import Row, Tables

@@ -10,7 +10,6 @@ import azure.functions as func
 import orjson
 from pydantic import Field
 
-from functions.gateway.directory import ProviderRecord, SenderRecord, Snapshot
 from functions.gateway.models import (
     CallbacksView,
     CheckResult,
@@ -33,6 +32,7 @@ from functions.gateway.models import (
     VendorView,
 )
 from functions.gateway.problems import FieldError, Kind, ProblemError
+from functions.gateway.records import ProviderRecord, SenderRecord, Snapshot
 from functions.gateway.wiring import callback_urls
 from functions.triggers.api import Call, Reply, operation, required_match
 from functions.triggers.names import INBOUND_EVENTS, REPORT_EVENTS
@@ -195,7 +195,7 @@ async def finish_provider(call: Call) -> Reply:
 )
 async def check_provider(call: Call) -> Reply:
     """Try the credentials live by a call that sends nothing."""
-    checked = await call.app.directory.check(call.path["provider"], call.app.http)
+    checked = await call.app.setup.check(call.path["provider"])
     first = checked[0] if checked else {"ok": False, "detail": "There is nothing to check."}
     return Reply(CheckResult(ok=first["ok"], detail=first["detail"], checked=checked))
 
@@ -233,7 +233,7 @@ async def rotate_callback_token(call: Call) -> Reply:
     Callbacks with the token before are taken until the next rotation, so that there is time to tell the vendor;
     `keepPrevious=false` ends that at once.
     """
-    record = await call.app.directory.rotate_token(
+    record = await call.app.setup.rotate_token(
         call.path["provider"], call.headers.get("if-match"), keep_previous=call.query.keep_previous
     )
     return await _callbacks_reply(call, record)
@@ -252,9 +252,8 @@ async def subscribe_callbacks(call: Call) -> Reply:
 
     Doing it again changes only what is out of date, such as the addresses after the token was rotated.
     """
-    directory = call.app.directory
-    record = await directory.provider(call.path["provider"])
-    done = await directory.subscribe(record, await _wiring(call, record), call.app.http)
+    record = await call.app.directory.provider(call.path["provider"])
+    done = await call.app.setup.subscribe(record, await _wiring(call, record))
     return Reply(Subscribed(detail=done.detail, settings=dict(done.settings)))
 
 
@@ -273,10 +272,9 @@ async def dry_run(call: Call) -> Reply:
     Only for vendors whose requests are described by configuration. No secret is in it: each is shown as the name of its
     placeholder.
     """
-    directory, wanted = call.app.directory, call.body
-    record = await directory.provider(call.path["provider"])
+    record = await call.app.directory.provider(call.path["provider"])
     wiring = await _wiring(call, record)
-    request = await directory.dry_run(record, wanted, wiring.urls.report)
+    request = await call.app.setup.dry_run(record, call.body, wiring.urls.report)
     return Reply(DryRun(method=request.method, url=request.url, headers=dict(request.headers), body=request.body))
 
 
@@ -291,7 +289,7 @@ async def _wiring(call: Call, record: ProviderRecord) -> Wiring:
             inbound_function=INBOUND_EVENTS,
         )
 
-    return await call.app.directory.wiring(record, urls)
+    return await call.app.setup.wiring(record, urls)
 
 
 async def _callbacks_reply(call: Call, record: ProviderRecord) -> Reply:
