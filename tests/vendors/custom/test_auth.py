@@ -50,7 +50,7 @@ async def checked(made, http, reply=None):
 
         [request] = server.requests
     sent = {name.lower(): value for name, value in request.headers.items()}
-    return {name: sent[name] for name in ("authorization", "x-api-key") if name in sent}, found
+    return {name: sent[name] for name in ("authorization", "x-api-key", "x-other") if name in sent}, found
 
 
 INHERITED = {
@@ -72,6 +72,7 @@ INHERITED = {
     "own form": (BASIC, {"method": "POST", "form": {"key": "{credentials.key}"}}, {}),
     "proof of a message": ({"headers": {"X-Api-Key": "{credentials.key}-{messageId}"}}, {}, {}),
     "basic of a message": ({"basic": {"user": "{sender}", "password": "{credentials.password}"}}, {}, {}),
+    "a header that proves nothing": ({"headers": {"X-Other": "1"}}, {}, {}),
     "nothing to take": ({}, {}, {}),
 }
 
