@@ -45,6 +45,7 @@ AZ = {
     "functionapp list-flexconsumption-locations": ("", "--runtime --zone-redundant"),
     "group create": (APP.replace("--resource-group ", "") + " --location", ""),
     "group delete": ("--name", "--yes"),
+    "group show": ("--name", ""),
     "lock delete": ("--ids", ""),
     "lock list": ("", "--resource-group"),
     "login": ("", ""),
@@ -54,7 +55,7 @@ AZ = {
     "storage account list": ("", "--resource-group"),
     "storage message peek": ("--queue-name", "--auth-mode --account-name --num-messages"),
 }
-AZD = {"auth login", "deploy", "down", "env new", "env set", "hooks run", "up"}
+AZD = {"auth login", "deploy", "down", "env get-value", "env new", "env set", "hooks run", "up"}
 
 MORE_PROVIDERS = {
     "App": "https://learn.microsoft.com/azure/azure-functions/flex-consumption-how-to#enable-virtual-network-integration",
@@ -158,6 +159,8 @@ def test_azd_knows_it(command):
     if name == "env set" and command.words[3:]:
         read = set(re.findall(r"readEnvironmentVariable\('(\w+)'", (INFRA / "main.bicepparam").read_text()))
         assert command.words[3] in read | {postdeploy.DELIVERY, "AZURE_RESOURCE_GROUP"}
+    if name == "env get-value":
+        assert command.words[3] in template("main.bicep").outputs
     if name == "hooks run":
         assert command.words[3] in {"postdeploy", "prepackage"}
 
@@ -178,7 +181,7 @@ def test_variables_are_set_before_they_are_used():
     for line in blocks():
         assert set(re.findall(r"\$\{?([A-Za-z]\w*)", re.sub(r"^\w+=", "", line))) <= known, line
         known |= set(re.findall(r"^(\w+)=", line)) | set(re.findall(r"^for (\w+) in ", line))
-    assert known == {"name", "APP", "STORAGE", "ME"}
+    assert known == {"name", "APP", "GROUP", "STORAGE", "ME"}
 
 
 def test_files_are_there():
