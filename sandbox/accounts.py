@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from aiohttp import web
 from pydantic import BaseModel
 
-from sandbox.vendor import ControlError, Route, json_response
+from sandbox.vendor import ControlError, Route, json_object, json_response
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -119,7 +119,7 @@ class Numbers:
 
     async def _put(self, request: web.Request) -> web.Response:
         account = self._accounts.name_in(request)
-        number = self._numbers.model.model_validate({**await request.json(), "account": account})
+        number = self._numbers.model.model_validate({**await json_object(request), "account": account})
         known = self._numbers.get(self._numbers.key_of(number))
         if known is not None and known.account != account:
             raise ControlError(f"{number.number} belongs to another account")

@@ -13,7 +13,7 @@ from sandbox.calls import redact_url
 from sandbox.clock import iso_ticks
 from sandbox.faults import Faults
 from sandbox.outcomes import OUTCOMES, magic_number
-from sandbox.vendor import ControlError, Inbound, OptOut, Route, Vendor, json_response
+from sandbox.vendor import ControlError, Inbound, OptOut, Route, Vendor, json_object, json_response
 from sandbox.world import Settings, World
 
 if TYPE_CHECKING:
@@ -95,7 +95,7 @@ class Control:
         )
 
     async def _change_settings(self, request: web.Request) -> web.Response:
-        changed = Settings.model_validate({**self._world.settings.model_dump(), **await request.json()})
+        changed = Settings.model_validate({**self._world.settings.model_dump(), **await json_object(request)})
         self._world.settings = changed
         self._world.journal.write("settings", "", settings=changed.model_dump())
         return json_response(changed.model_dump())

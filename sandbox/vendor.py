@@ -256,6 +256,18 @@ class Vendor(ABC):
                 register.clear()
 
 
+async def json_object(request: web.Request) -> dict[str, Any]:
+    """Return the body of a call as the JSON object that it must be.
+
+    Raises:
+        ControlError: It is something else.
+    """
+    body = await request.json()
+    if not isinstance(body, dict):
+        raise ControlError("The body must be a JSON object.")
+    return body
+
+
 def json_response(data: Any, *, status: int = 200, headers: dict[str, str] | None = None) -> web.Response:
     """Answer with JSON."""
     return web.Response(

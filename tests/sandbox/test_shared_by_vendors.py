@@ -58,6 +58,15 @@ async def test_a_number_belongs_to_one_account(control, vendor):
 
 
 @pytest.mark.parametrize("vendor", NUMBERS)
+@pytest.mark.parametrize("body", [[], "text", 7, None])
+async def test_what_is_no_object_is_a_mistake_of_the_caller(control, vendor, body):
+    """A body that cannot be laid over what is there is answered 400, not 500."""
+    _, one, _ = await accounts_of(control, vendor)
+    answer = await control.ask("POST", f"{one}/numbers", body, status=400)
+    assert "error" in answer
+
+
+@pytest.mark.parametrize("vendor", NUMBERS)
 async def test_a_deleted_number_is_free(control, vendor):
     """Once its owner has deleted a number, another account can have it."""
     _, one, two = await accounts_of(control, vendor)

@@ -8,7 +8,7 @@ from aiohttp import web
 
 from sandbox.accounts import Accounts, listed
 from sandbox.eventgrid import HandshakeError, Subscription, public_subscription
-from sandbox.vendor import ControlError, Route, json_response
+from sandbox.vendor import ControlError, Route, json_object, json_response
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -46,7 +46,7 @@ class AcsControl:
 
     async def _subscribe(self, request: web.Request) -> web.Response:
         name = self._resources.name_in(request)
-        asked = Subscription.model_validate({**await request.json(), "source": name})
+        asked = Subscription.model_validate({**await json_object(request), "source": name})
         try:
             subscription = await self._grid.subscribe(asked)
         except HandshakeError as error:

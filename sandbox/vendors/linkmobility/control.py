@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from aiohttp import web
 
 from sandbox.accounts import Accounts, Numbers, listed, made
-from sandbox.vendor import ControlError, Route
+from sandbox.vendor import ControlError, Route, json_object
 from sandbox.vendors.linkmobility.records import Gate, KeywordRoute
 from sandbox.vendors.linkmobility.wire import short_id
 
@@ -107,4 +107,4 @@ def _platform(account: Account) -> dict[str, Any]:
 async def _asked(request: web.Request, account: Account) -> dict[str, Any]:
     """Read a body, as meant for the customer on whose platform the account is."""
     platform = {"platformId": account.platform_id, "platformPartnerId": account.platform_partner_id}
-    return {**await request.json(), **platform}
+    return {**await json_object(request), **platform}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from sandbox.accounts import Accounts, Numbers
-from sandbox.vendor import Route, json_response
+from sandbox.vendor import Route, json_object, json_response
 from sandbox.vendors.telesign.records import Account, public_account
 from sandbox.vendors.telesign.wire import in_digits
 
@@ -39,5 +39,5 @@ class TelesignControl:
     async def _change_settings(self, request: web.Request) -> web.Response:
         """Change what is named and leave the rest, API keys included."""
         known = self._accounts.known(request)
-        changed = {**known.model_dump(), **await request.json(), "customer_id": known.customer_id}
+        changed = {**known.model_dump(), **await json_object(request), "customer_id": known.customer_id}
         return json_response(public_account(self._vendor.accounts.add(Account.model_validate(changed))))

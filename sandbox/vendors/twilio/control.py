@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import orjson
 
 from sandbox.accounts import Accounts, Numbers, made
-from sandbox.vendor import ControlError, Route, json_response
+from sandbox.vendor import ControlError, Route, json_object, json_response
 from sandbox.vendors.twilio.records import Account, Service, public_account
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ class TwilioControl:
 
     async def _put_service(self, request: web.Request) -> web.Response:
         account = self._accounts.name_in(request)
-        service = Service.model_validate({**await request.json(), "account": account})
+        service = Service.model_validate({**await json_object(request), "account": account})
         own = {number.number for number in self._vendor.numbers.having(account=account)}
         foreign = [number for number in service.numbers if number not in own]
         if foreign:
