@@ -76,6 +76,7 @@ class Collector:
     texts: list[str] = field(default_factory=list)
     points: dict[tuple[str, tuple], Any] = field(default_factory=dict)
     units: dict[str, tuple[str, str]] = field(default_factory=dict)
+    documents: dict[str, list[Any]] = field(default_factory=lambda: {signal: [] for signal in SIGNALS})
 
     def count(self, metric: str, *by: str) -> dict | int:
         """Return the sum of a counter, or of a histogram's values counted, broken down by attributes where named."""
@@ -109,6 +110,7 @@ class Collector:
         document = kind.FromString(body)  # aiohttp has decompressed it
         self.headers.append(dict(request.headers))
         self.texts.append(str(document) + body.decode("utf-8", errors="replace"))
+        self.documents[signal].append(document)
         getattr(self, f"_{signal}")(document)
         return web.Response(body=answer().SerializeToString(), content_type="application/x-protobuf")
 
@@ -137,8 +139,10 @@ class Collector:
                     kind = metric.WhichOneof("data")
                     self.units[metric.name] = (kind, metric.unit)
                     for point in getattr(metric, kind).data_points:
-                        # Sums are cumulative: the last one says it all.
-                        self.points[metric.name, tuple(sorted(_values(point.attributes).items()))] = point
+                        # Sums are cumulative: the latest says it all, and a collector in between may turn the order.
+                        key = metric.name, tuple(sorted(_values(point.attributes).items()))
+                        if key not in self.points or self.points[key].time_unix_nano <= point.time_unix_nano:
+                            self.points[key] = point
 
     def _logs(self, document: Any) -> None:
         for resource in document.resource_logs:
