@@ -433,6 +433,18 @@ def test_a_missing_collector_is_told(installed, machine, ci, outcome, why):
         require_collector()
 
 
+def test_a_program_that_cannot_be_loaded_is_told(installed, monkeypatch, tmp_path):
+    """Where Python's shared library is missing, in CI the failure has what the loader said and what to install."""
+    installed(machine="x86_64", ci="true")
+    program = tmp_path / "rotel-agent"
+    program.write_text("#!/bin/sh\necho libpython3.so: cannot open >&2; exit 127\n")
+    program.chmod(0o755)
+    monkeypatch.setattr(rotel_module, "program", lambda: program)
+
+    with pytest.raises(pytest.fail.Exception, match=r"apt-get install libpython.*libpython3\.so: cannot open"):
+        require_collector()
+
+
 @pytest.mark.parametrize(
     ("libc", "python", "expected"),
     [
