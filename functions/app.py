@@ -145,6 +145,7 @@ def build(
         inbound=inbound,
         opt_outs=opt_outs,
         sweeper=Sweeper(
+            tables,
             queues,
             index,
             messages,

@@ -126,7 +126,7 @@ class Timer:
 
 
 TIMERS = {
-    "sweep_batches": Timer(SECONDS_A_MONTH / 60, tables=1),
+    "sweep_batches": Timer(SECONDS_A_MONTH / 60, tables=16),
     "watch_queues": Timer(SECONDS_A_MONTH / 300, queues=2),
     "erase_people": Timer(SECONDS_A_MONTH / 600, tables=1),
     "delete_by_age": Timer(SECONDS_A_MONTH / 3600 / 24 * 4 * 6, tables=12),
@@ -145,10 +145,10 @@ TIMER_EXECUTIONS = sum(timer.runs for timer in TIMERS.values())
 PAGE_ROWS = 1_000
 PAGE_SECONDS = 0.05
 """Measured against Azurite: Azure's client reads a page of the largest size."""
-LONGEST_SWEEP = 300.0
-"""functionTimeout of host.json, in seconds."""
-SWEPT_MONTHS = 2 * 72 / 730
-"""How far back a sweep looks: twice SMS_REPORT_WINDOW_HOURS."""
+LONGEST_SWEEP = 180.0
+"""Seconds after which a sweep leaves the rest to the next: sweep_for of docs/architecture.md."""
+SWEPT_MONTHS = (360 + 11 * 60) / SECONDS_A_MONTH
+"""How much of the index a sweep reads: six minutes, and one for each age at which a batch is looked at."""
 LONGEST_UPKEEP = 180.0
 """Seconds after which a run that deletes or erases leaves the rest to the next: upkeep_for of docs/architecture.md."""
 ERASURES = 10
@@ -217,7 +217,7 @@ def timers(use: Use, messages: float) -> list[Ticked]:
     """
     per_request = SECONDS_OF_CORE["request"] / UTILISATION
     sweeps, upkeep = TIMERS["sweep_batches"].runs, LONGEST_UPKEEP
-    pages = min(use.batches * messages * SWEPT_MONTHS / PAGE_ROWS, LONGEST_SWEEP / PAGE_SECONDS)
+    pages = use.batches * messages * SWEPT_MONTHS / PAGE_ROWS
     erased = ERASURES * use.batches * messages * KEPT_MONTHS / PAGE_ROWS
     swept, tidied = use.swept * messages, use.tidied * messages
     more = {
@@ -234,9 +234,10 @@ def timers(use: Use, messages: float) -> list[Ticked]:
     return ticked
 
 
-def batches_swept_in_time() -> float:
-    """Return how many batches a month a sweep can go over before the host ends it."""
-    return LONGEST_SWEEP / PAGE_SECONDS * PAGE_ROWS / SWEPT_MONTHS
+def swept_in_time(use: Use) -> float:
+    """Return how many messages a month sweeps can look after, each within its time."""
+    requests = LONGEST_SWEEP / (SECONDS_OF_CORE["request"] / UTILISATION)
+    return TIMERS["sweep_batches"].runs * requests / use.swept
 
 
 def cost(use: Use, messages: float) -> Cost:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from typing import Final
 
@@ -101,6 +101,12 @@ def is_ulid(text: str) -> bool:
     return len(text) == ULID_LENGTH and all(character in _ALPHABET for character in text)
 
 
+def hours(since: int, until: int) -> Iterator[str]:
+    """Yield the partition keys of the hours that a span of milliseconds touches, the latest first."""
+    for number in range((_LAST_MILLISECOND - until) // _HOUR, (_LAST_MILLISECOND - since) // _HOUR + 1):
+        yield f"{number:09d}"
+
+
 def bucket(milliseconds: int) -> str:
     """Return the hour's partition key; later hours sort first, so that a scan yields the newest first."""
     return f"{(_LAST_MILLISECOND - milliseconds) // _HOUR:09d}"
@@ -108,4 +114,9 @@ def bucket(milliseconds: int) -> str:
 
 def newest_first(milliseconds: int, unique: str) -> str:
     """Return a row key that sorts later moments first."""
-    return f"{_LAST_MILLISECOND - milliseconds:012x}-{unique}"
+    return f"{edge(milliseconds)}-{unique}"
+
+
+def edge(milliseconds: int) -> str:
+    """Return what sorts before the row keys of a moment and of all earlier ones, and after those of later ones."""
+    return f"{_LAST_MILLISECOND - milliseconds:012x}"

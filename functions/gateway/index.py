@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from functions.gateway.clock import bucket, from_ms, newest_first, to_ms
+from functions.gateway.clock import bucket, edge, from_ms, hours, newest_first, to_ms
 from functions.gateway.facts import Batch
 from functions.gateway.models import MessageSummary
 from functions.gateway.packing import pack, unpack
@@ -160,3 +160,15 @@ class BatchIndex:
         async for row in newest_rows(self._tables, TABLE, first=first, last=last, after=after):
             if since <= (entry := entry_of(row)).created < until:
                 yield entry
+
+    async def span(self, since: datetime, until: datetime) -> AsyncIterator[IndexEntry]:
+        """Yield the batches made from ``since`` to before ``until``, newest first, and read no other: for short spans.
+
+        Args:
+            since: The earliest moment, to the millisecond.
+            until: The latest moment.
+        """
+        first, last = to_ms(since), to_ms(until) - 1
+        for hour in hours(first, last):
+            async for row in self._tables.query(TABLE, hour, after=edge(last), before=edge(first - 1)):
+                yield entry_of(row)

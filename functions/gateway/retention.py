@@ -13,7 +13,6 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -27,17 +26,16 @@ from functions.gateway.inbound import TABLE as INBOUND_TABLE
 from functions.gateway.index import TABLE as INDEX_TABLE
 from functions.gateway.index import entry_of
 from functions.gateway.keeping import Kept, deletable
+from functions.gateway.progress import Progress
 from functions.gateway.reports import SET_ASIDE_TABLE
 from functions.gateway.rewriting import delete, rewrite, without
 from functions.gateway.timing import Timing
 from functions.gateway.vendorids import TABLE as VENDOR_IDS_TABLE
 from functions.gateway.walking import OLDEST, behind, by_partition, newest_rows, portions
-from functions.storage.ports import Row, StaleError, Tables
+from functions.storage.ports import Row, Tables
 
 log = logging.getLogger("sms.retention")
 
-UPKEEP_TABLE = "upkeep"
-PARTITION = "retention"
 _AT_ONCE = 16
 _LAST = "~"
 _REPEATED_FOR = timedelta(days=30)
@@ -80,6 +78,7 @@ class Retention:
 
     def __init__(self, tables: Tables, closer: Closer, clock: Clock, kept: Kept, timing: Timing) -> None:
         self._tables = tables
+        self._progress = Progress(tables, "retention")
         self._closer = closer
         self._clock = clock
         self._kept = kept
@@ -175,7 +174,7 @@ class Retention:
         """Go over what has become old enough since the last pass, from the newest to the oldest of it."""
         if self._kept.raw is None:
             return 0
-        state = await self._state(f"raw-{table}")
+        state = await self._progress.read(f"raw-{table}")
         done, first = str(state.values.get("done", OLDEST)), str(state.values.get("first", ""))
         after = (str(state.values["partition"]), str(state.values["key"])) if first else None
         first = first or _hour(self._kept.raw, now)
@@ -186,10 +185,10 @@ class Retention:
         async for portion in portions(rows):
             blanked += await blank(portion)
             place = {"partition": portion[-1].partition, "key": portion[-1].key}
-            state = await self._save(state, {"done": done, "first": first, **place})
+            state = await self._progress.save(state, {"done": done, "first": first, **place})
             if self._clock() >= until:
                 return blanked
-        await self._save(state, {"done": _next(first)})
+        await self._progress.save(state, {"done": _next(first)})
         return blanked
 
     async def _blank_reports(self, index: Sequence[Row]) -> int:
@@ -205,7 +204,7 @@ class Retention:
     # Tables that are sorted by a digest ------------------------------------------------------------------------------
 
     async def _go_round(self, one: _Round, now: datetime, until: datetime) -> int:
-        state = await self._state(f"round-{one.table}")
+        state = await self._progress.read(f"round-{one.table}")
         at, begun = str(state.values.get("at", "")), _whole(state, "begun")
         if not at:
             if now - from_ms(begun) < one.every:
@@ -216,26 +215,10 @@ class Retention:
         async for partition, rows in by_partition(self._tables.scan(one.table, first=behind(at), last=_LAST)):
             deleted += await delete(self._tables, one.table, [row for row in rows if one.born(row) < before])
             if self._clock() >= until:
-                await self._save(state, {"at": partition, "begun": begun})
+                await self._progress.save(state, {"at": partition, "begun": begun})
                 return deleted
-        await self._save(state, {"at": "", "begun": begun})
+        await self._progress.save(state, {"at": "", "begun": begun})
         return deleted
-
-    # How far it came -------------------------------------------------------------------------------------------------
-
-    async def _state(self, name: str) -> Row:
-        """Return what is remembered under a name; a row without an etag when there is nothing yet."""
-        return await self._tables.get(UPKEEP_TABLE, PARTITION, name) or Row(PARTITION, name)
-
-    async def _save(self, state: Row, values: Mapping[str, str | int]) -> Row:
-        """Remember how far it came. When another run did so meanwhile its word stands, and some is done twice."""
-        row = Row(PARTITION, state.key, values, state.etag)
-        if state.etag is None:
-            await self._tables.insert(UPKEEP_TABLE, [row])
-            return await self._state(state.key)
-        with suppress(StaleError):
-            return await self._tables.replace(UPKEEP_TABLE, row)
-        return await self._state(state.key)
 
 
 def _hour(kept: timedelta, now: datetime) -> str:

@@ -1,33 +1,36 @@
 """Goes over the open batches: queues what was forgotten, closes what is done.
 
-A batch is looked at every time while it is young and then ever more rarely, at moments that follow from its age alone,
-so the sweeper keeps no state.
+A batch is looked at every time while it is young and then ever more rarely, at ages that are fixed: ``young``, twice
+that, and so on up to the report window. So a sweep reads of the index only the short spans in which batches have passed
+one of these ages since the last sweep, whose moment is stored.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from functions.gateway import envelope
-from functions.gateway.clock import Clock
+from functions.gateway.clock import Clock, from_ms, to_ms
 from functions.gateway.closing import Closer
 from functions.gateway.index import BatchIndex, IndexEntry
 from functions.gateway.messagelog import MessageLog
+from functions.gateway.progress import Progress
 from functions.gateway.reconcile import Reconciler
 from functions.gateway.states import FINAL
 from functions.gateway.story import Rules, plan, standing
 from functions.gateway.telemetry import BATCH, OLDEST_OPEN, OLDEST_UNSENT, SILENT, Telemetry
 from functions.gateway.timing import Timing
-from functions.storage.ports import Queues
+from functions.storage.ports import Queues, StorageError, Tables
 from functions.vendors.contract import Vendor
 
 log = logging.getLogger("sms.sweep")
 
 _AT_ONCE = 16
+_LAST = "last"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,11 +47,45 @@ class Swept:
     unsent: float = field(default=0.0, compare=False)
 
 
+class Steps:
+    """The ages at which a batch is looked at: always while it is young, then at doubled ages, and at the window's end.
+
+    Args:
+        young: Up to which age it is always looked at.
+        grace: Before which age it never is.
+        window: The age at which it is closed.
+    """
+
+    def __init__(self, young: timedelta, grace: timedelta, window: timedelta) -> None:
+        self._young, self._grace, self._window = young, grace, window
+        doubled = (young * 2**step for step in range((window // young).bit_length()))
+        self._ages = (*(age for age in doubled if age < window), window)
+
+    def is_due(self, age: timedelta, gap: timedelta) -> bool:
+        """Tell whether a batch is young, or has come to one of the ages within the time since the last sweep."""
+        return age <= self._young or any(age - gap < step <= age for step in self._ages)
+
+    def spans(self, now: datetime, gap: timedelta) -> list[tuple[datetime, datetime]]:
+        """Return when the batches were made that can be due, each span from its first moment to before its last.
+
+        Args:
+            now: The moment of the sweep.
+            gap: The time since the last one.
+        """
+        # The store knows milliseconds; a batch at the very edge belongs to both sides.
+        moment = timedelta(milliseconds=1)
+        if gap >= self._young:
+            return [(now - self._window - gap, now - self._grace)]
+        steps = ((now - age - gap, now - age + moment) for age in self._ages)
+        return [(now - self._young, now - self._grace), *steps]
+
+
 class Sweeper:
     """Sweeps."""
 
     def __init__(
         self,
+        tables: Tables,
         queues: Queues,
         index: BatchIndex,
         messages: MessageLog,
@@ -63,6 +100,8 @@ class Sweeper:
         telemetry: Telemetry = SILENT,
     ) -> None:
         self._telemetry = telemetry
+        self._steps = Steps(timing.young, timing.grace, report_window)
+        self._progress = Progress(tables, "sweep")
         self._queues = queues
         self._index = index
         self._messages = messages
@@ -74,50 +113,66 @@ class Sweeper:
         self._report_window = report_window
         self._timing = timing
 
-    async def sweep(self, since_last: timedelta) -> Swept:
-        """Look at every open batch that is due.
-
-        Args:
-            since_last: How long ago the sweep before this one was; a batch is due when its age passed a step since.
-        """
+    async def sweep(self) -> Swept:
+        """Look at every open batch that has come to an age, since the last sweep, at which batches are looked at."""
         with self._telemetry.span("sweep"):
-            return await self._sweep(since_last)
+            now = self._clock()
+            known = await self._progress.read(_LAST)
+            # A batch is closed at the latest when its window has passed, but the app may have been down for as long.
+            longest = now - self._report_window
+            last = max(longest, from_ms(int(known.values["at"]))) if known.values else longest
+            swept, whole = await self._sweep(now, min(now, last))
+            if whole:
+                await self._progress.save(known, {"at": to_ms(now)})
+            return swept
 
-    async def _sweep(self, since_last: timedelta) -> Swept:
-        now = self._clock()
-        swept = Swept()
+    async def _sweep(self, now: datetime, last: datetime) -> tuple[Swept, bool]:
+        """Look at what is due since the last sweep; tell whether there was time for all of it."""
+        swept, whole = Swept(), True
         limit = asyncio.Semaphore(_AT_ONCE)
 
-        async def one(entry: IndexEntry) -> Swept:
+        async def one(entry: IndexEntry) -> Swept | None:
             async with limit:
                 if self._clock() - now > self._timing.sweep_for:
+                    return None
+                try:
+                    return await self._look_at(entry, now)
+                except StorageError:
+                    raise
+                except Exception as error:  # noqa: BLE001 - one batch that cannot be read must not stop the others
+                    log.error("Batch %s: %s", entry.batch, type(error).__name__, extra={BATCH: entry.batch})  # noqa: TRY400
                     return Swept()
-                return await self._look_at(entry, now)
 
-        # Twice the window: a batch is closed at the latest when its window has passed, but the app may have been down.
-        entries = self._index.newest(since=now - 2 * self._report_window, until=now - self._timing.grace)
-        still_open = [entry async for entry in entries if not entry.closed]
-        due = [entry for entry in still_open if self._is_due(now - entry.created, since_last)]
+        # The oldest first: should time be too short, a young batch will be looked at again.
+        due = sorted(await self._due(now, last), key=lambda entry: entry.created)
         for done in await asyncio.gather(*(one(entry) for entry in due)):
+            if done is None:
+                whole = False
+                continue
             swept = Swept(
                 swept.looked_at + 1,
                 swept.queued + done.queued,
                 swept.closed + done.closed,
                 max(swept.unsent, done.unsent),
             )
-        oldest = max(((now - entry.created).total_seconds() for entry in still_open), default=0.0)
+        oldest = max(((now - entry.created).total_seconds() for entry in due), default=0.0)
         self._telemetry.record(OLDEST_OPEN, {}, oldest)
         self._telemetry.record(OLDEST_UNSENT, {}, swept.unsent)
-        return swept
+        return swept, whole
 
-    def _is_due(self, age: timedelta, since_last: timedelta) -> bool:
-        """Tell whether a batch is young, or its age in multiples of that has passed a power of two since."""
-        if age <= self._timing.young or age >= self._report_window:
-            return True
-        return (
-            int(age / self._timing.young).bit_length()
-            != int(max(age - since_last, timedelta(0)) / self._timing.young).bit_length()
-        )
+    async def _due(self, now: datetime, last: datetime) -> Collection[IndexEntry]:
+        """Return the open batches that are young, or have come to a step since the last sweep."""
+        read = self._index.newest if now - last >= self._timing.young else self._index.span
+
+        async def due(since: datetime, until: datetime) -> list[IndexEntry]:
+            return [
+                entry
+                async for entry in read(since=since, until=until)
+                if not entry.closed and self._steps.is_due(now - entry.created, now - last)
+            ]
+
+        found = await asyncio.gather(*(due(since, until) for since, until in self._steps.spans(now, now - last)))
+        return {entry.batch: entry for entries in found for entry in entries}.values()
 
     async def _look_at(self, entry: IndexEntry, now: datetime) -> Swept:
         facts = await self._messages.facts(entry.batch)

@@ -181,13 +181,15 @@ OLDEST_OPEN: Final = Metric(
     "sms.oldest.open",
     Instrument.GAUGE,
     "s",
-    "Age of the oldest batch that still waits for anything, such as the reports of the last of its messages.",
+    "Age of the oldest batch, of those that the sweeper looked at, that still waits for anything, such as the reports "
+    "of the last of its messages.",
 )
 OLDEST_UNSENT: Final = Metric(
     "sms.oldest.unsent",
     Instrument.GAUGE,
     "s",
-    "Age of the oldest batch in which something is still to be sent, tried again or looked up.",
+    "Age of the oldest batch, of those that the sweeper looked at, in which something is still to be sent, tried again "
+    "or looked up.",
 )
 
 METRICS: Final = (

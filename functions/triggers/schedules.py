@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from datetime import timedelta
 
 import azure.functions as func
 
@@ -14,7 +13,6 @@ from functions.triggers.names import ERASE, EVENTS_POISON_QUEUE, POISON_LINE, SW
 log = logging.getLogger("sms.schedules")
 blueprint = func.Blueprint()
 SWEEP_SCHEDULE = "0 * * * * *"
-SWEEP_PERIOD = timedelta(minutes=1)
 WATCH_SCHEDULE = "30 */5 * * * *"
 ERASE_SCHEDULE = "45 */10 * * * *"
 TIDY_SCHEDULE = "15 7-59/10 1-4 * * *"
@@ -27,7 +25,7 @@ done the next one does."""
 async def sweep_batches(timer: func.TimerRequest) -> None:
     """Queue batches that were forgotten and close those that are done."""
     del timer
-    await carry_out(SWEEP, lambda: application().sweeper.sweep(SWEEP_PERIOD))
+    await carry_out(SWEEP, lambda: application().sweeper.sweep())  # noqa: PLW0108 - building the app may fail too
 
 
 @blueprint.function_name(ERASE)

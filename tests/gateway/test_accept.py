@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from datetime import timedelta
 
 import pytest
 
@@ -83,7 +82,7 @@ async def test_a_repeat_finishes_what_failed_halfway(ready, clock, monkeypatch, 
     third = await send(ready, BODY, "k")
     # What was stored and not queued is the sweeper's: its grace has passed by then.
     clock.advance(61)
-    await ready.gateway.application.sweeper.sweep(timedelta(minutes=1))
+    await ready.gateway.application.sweeper.sweep()
     async with asyncio.timeout(10):
         while len(await ready.ledger("acs")) < len(BODY["messages"]):
             await asyncio.sleep(0.1)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import timedelta
 
 import pytest
 
@@ -149,7 +148,7 @@ async def test_an_opt_out_that_was_lost_is_made_good_when_the_batch_closes(quick
         await quick.until(identity, "rejected")
     assert (await quick.call("GET", "/opt-outs")).body["items"] == []
     clock.advance(61)
-    await quick.gateway.application.sweeper.sweep(timedelta(minutes=1))
+    await quick.gateway.application.sweeper.sweep()
 
     assert len((await quick.call("GET", "/opt-outs")).body["items"]) == 1
     assert OptOuts.record is real
@@ -162,7 +161,7 @@ async def test_an_operators_opt_in_survives_the_closing(quick, clock) -> None:
     await quick.until(identity, "rejected")
     await quick.call("DELETE", "/opt-outs?number=%2B14255550101")
     clock.advance(61)
-    await quick.gateway.application.sweeper.sweep(timedelta(minutes=1))
+    await quick.gateway.application.sweeper.sweep()
 
     await quick.delivered(quick.twilio, PERSON)
 

@@ -615,7 +615,7 @@ async def test_repeats_of_a_call_still_get_their_ids(gateway, sandbox, clock) ->
     for item in first.body["messages"]:
         await ready.until(item["id"])
     clock.advance(61)
-    await ready.gateway.application.sweeper.sweep(timedelta(minutes=1))
+    await ready.gateway.application.sweeper.sweep()
     await ready.gateway.application.erasures.request(ANN, keep_opt_outs=True)
     clock.advance(121)
     await ready.gateway.application.erasures.carry_on()

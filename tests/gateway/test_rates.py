@@ -54,7 +54,7 @@ async def test_questions_keep_to_the_rate_too(made):
     for identity in identities:
         await made.until(identity, "sent", seconds=10)
     await made.sandbox.idle()
-    await made.gateway.application.sweeper.sweep(timedelta(minutes=1))
+    await made.gateway.application.sweeper.sweep()
     for identity in identities:
         await made.until(identity, "delivered", seconds=10)
 

@@ -252,7 +252,7 @@ async def test_the_worker_of_a_deleted_batch_does_nothing(world) -> None:
     await world.app.retention.tidy()
 
     await world.app.dispatcher.dispatch(batch)
-    await world.app.sweeper.sweep(timedelta(minutes=1))
+    await world.app.sweeper.sweep()
 
     assert await left(world) == {}
 

@@ -4,18 +4,35 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
+from itertools import groupby
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
-from functions.gateway.clock import split_message_id
-from functions.gateway.facts import TABLE, Attempt, read_facts, sending_row
-from functions.gateway.index import IndexEntry
-from functions.gateway.sweep import Swept
+from functions import app as composition
+from functions.gateway.clock import split_message_id, to_ms, ulid
+from functions.gateway.facts import TABLE, Attempt, Batch, read_facts, sending_row
+from functions.gateway.index import BatchIndex, IndexEntry, place
+from functions.gateway.sweep import Steps, Swept
 from functions.storage.ports import StorageError
-from functions.vendors.contract import Accepted
+from functions.vendors.contract import Accepted, Category, Sender, SenderType
 
 MINUTE = timedelta(minutes=1)
+START = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
+GHOST = Batch(
+    id="0" * 26,
+    provider="p",
+    vendor="v",
+    sender_id="s",
+    sender=Sender(SenderType.LONG_CODE, "+14255550100"),
+    business_unit="",
+    category=Category.TRANSACTIONAL,
+    created=START,
+    validity=None,
+    items=(),
+)
 
 
 async def facts(ready, identity: str):
@@ -38,9 +55,9 @@ async def test_a_batch_that_was_never_queued_is_found(ready, clock, monkeypatch)
     (found,) = (await ready.call("GET", "/messages")).body["items"]
     assert found["status"] == "queued"
 
-    assert await app.sweeper.sweep(MINUTE) == Swept(), "its queue message may still be on its way"
+    assert await app.sweeper.sweep() == Swept(), "its queue message may still be on its way"
     clock.advance(61)
-    assert await app.sweeper.sweep(MINUTE) == Swept(looked_at=1, queued=1)
+    assert await app.sweeper.sweep() == Swept(looked_at=1, queued=1)
 
     await ready.until(found["id"], "delivered")
     assert len(await ready.ledger("twilio")) == 1
@@ -69,7 +86,7 @@ async def test_a_dead_worker_is_settled_by_evidence(ready, clock, vendor, really
     for _ in range(12):
         clock.advance(60)
         known = len((await ready.message(identity))["timeline"])
-        swept = await app.sweeper.sweep(MINUTE)
+        swept = await app.sweeper.sweep()
         # However slow the machine is: minutes that pass before the worker acts would use up the window for a replay.
         for _ in range(200 if swept.queued else 5):
             await asyncio.sleep(0.03)
@@ -105,8 +122,8 @@ async def test_a_finished_batch_is_closed_once(ready, clock) -> None:
     message = await ready.delivered(ready.twilio, "+14255550101", reference="r-1")
     clock.advance(61)
 
-    assert await app.sweeper.sweep(MINUTE) == Swept(looked_at=1, closed=1)
-    assert await app.sweeper.sweep(MINUTE) == Swept()
+    assert await app.sweeper.sweep() == Swept(looked_at=1, closed=1)
+    assert await app.sweeper.sweep() == Swept()
     (listed,) = (await ready.call("GET", "/messages?reference=r-1&status=delivered")).body["items"]
     assert listed == {key: value for key, value in message.items() if key in listed}
     assert (await facts(ready, message["id"])).closed
@@ -118,7 +135,7 @@ async def test_a_late_report_corrects_a_closed_batch(ready, clock) -> None:
     (identity,) = await ready.send(ready.acs, "+14255550160")
     await ready.until(identity, "undelivered")
     clock.advance(61)
-    await app.sweeper.sweep(MINUTE)
+    await app.sweeper.sweep()
     batch = split_message_id(identity)[0]
 
     event = {
@@ -179,7 +196,7 @@ async def test_what_is_still_open_after_the_window_becomes_unknown(ready, clock)
     await ready.until(identity, "sent")
     clock.advance(73 * 3600)
 
-    assert (await app.sweeper.sweep(MINUTE)).closed == 1
+    assert (await app.sweeper.sweep()).closed == 1
     (listed,) = (await ready.call("GET", "/messages")).body["items"]
     assert (listed["status"], listed["reason"]) == ("unknown", "no_report")
     message = await ready.message(identity)
@@ -197,11 +214,11 @@ async def test_a_report_that_was_lost_is_asked_for(ready, clock, to, state) -> N
     (identity,) = await ready.send(ready.twilio, to)
     await ready.until(identity, "sent")
     clock.advance(300)
-    await app.sweeper.sweep(MINUTE)
+    await app.sweeper.sweep()
     assert (await ready.message(identity))["status"] == "sent", "reports may still be on their way"
 
     clock.advance(440)
-    assert (await app.sweeper.sweep(MINUTE)).closed == 1
+    assert (await app.sweeper.sweep()).closed == 1
 
     assert (await ready.message(identity))["status"] == state
 
@@ -246,7 +263,7 @@ async def test_an_index_entry_without_a_batch_is_nothing(ready, clock) -> None:
     await app.messages._index.add([ghost])
 
     clock.advance(61)
-    assert (await app.sweeper.sweep(MINUTE)).closed == 1
+    assert (await app.sweeper.sweep()).closed == 1
     assert len((await ready.call("GET", "/messages")).body["items"]) == 1
 
 
@@ -255,10 +272,133 @@ async def test_a_sweep_does_not_open_what_is_closed(ready, clock, monkeypatch) -
     await ready.delivered(ready.twilio, "+14255550101")
     clock.advance(61)
     app = ready.gateway.application
-    assert (await app.sweeper.sweep(MINUTE)).closed == 1
+    assert (await app.sweeper.sweep()).closed == 1
 
     def opened(entry):
         raise AssertionError(f"{entry.batch} was opened")
 
     monkeypatch.setattr(IndexEntry, "messages", property(opened))
-    assert await app.sweeper.sweep(MINUTE) == Swept()
+    assert await app.sweeper.sweep() == Swept()
+
+
+YOUNG, GRACE, WINDOW = timedelta(minutes=6), timedelta(seconds=30), timedelta(hours=72)
+AGES = [YOUNG * 2**step for step in range(10)] + [WINDOW]
+
+
+@given(
+    st.timedeltas(timedelta(0), timedelta(hours=80)),
+    st.lists(st.timedeltas(timedelta(0), timedelta(hours=30)) | st.just(MINUTE), min_size=1, max_size=60),
+)
+def test_a_batch_is_looked_at_by_the_first_sweep_after_each_of_its_ages(made, gaps) -> None:
+    """However long the sweeper rested and however late it comes, no batch passes one of its ages unseen."""
+    steps = Steps(YOUNG, GRACE, WINDOW)
+    last, born = START, START + made
+    for gap in gaps:
+        now = last + gap
+        age, before = now - born, last - born
+        due = steps.is_due(age, gap)
+        if any(before < step <= age for step in AGES):
+            assert due
+        if due and age >= GRACE:
+            assert any(since <= born < until for since, until in steps.spans(now, gap)) or age == GRACE
+        last = now
+
+
+async def test_a_sweep_reads_the_index_only_where_something_is_due(ready, clock, storage) -> None:
+    """Of two thousand open batches of three days those are read that have come to one of the ages."""
+    clock.freeze(START)
+    app, index = ready.gateway.application, ready.gateway.application.messages._index
+    await app.sweeper.sweep()
+    reads: list[str] = []
+    real = BatchIndex.span
+
+    async def span(self, since, until):
+        async for entry in real(self, since, until):
+            reads.append(entry.batch)
+            yield entry
+
+    made = [
+        replace(GHOST, id=f"{n:026d}", created=clock() - timedelta(minutes=2 * n, seconds=-30))
+        for n in range(1, 72 * 30)
+    ]
+    for _, batches in groupby(made, key=lambda batch: place(batch.created, batch.id)[0]):
+        await index.add(list(batches))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(BatchIndex, "span", span)
+        clock.advance(60)
+        swept = await app.sweeper.sweep()
+    # A minute is read for each age, and a batch was made every two.
+    assert swept.looked_at == len(set(reads))
+    assert 2 + len(AGES) // 4 <= len(reads) <= 3 + 2 * len(AGES)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=40)
+@given(st.data())
+async def test_a_span_holds_what_was_made_in_it(storage, data) -> None:
+    """A span gives the very batches made from its first moment to before its last, over the turn of the hour too."""
+    index = BatchIndex(storage.tables)
+    milliseconds = st.integers(-30, 30).map(lambda n: START + timedelta(milliseconds=n)) | st.integers(-3, 3).map(
+        lambda n: START + timedelta(hours=n)
+    )
+    made = {
+        moment: replace(GHOST, id=ulid(to_ms(moment), b"0" * 10), created=moment)
+        for moment in data.draw(st.sets(milliseconds))
+    }
+    for batch in made.values():
+        await index.add([batch])
+    since, until = sorted([data.draw(milliseconds), data.draw(milliseconds)])
+    everything = [entry async for entry in index.newest(since=since, until=until)]
+    assert [entry async for entry in index.span(since, until)] == everything
+    assert {entry.created for entry in everything} >= {moment for moment in made if since <= moment < until}
+
+
+async def test_a_rest_is_caught_up_with(ready, clock) -> None:
+    """What came to its age while the app was away is found by the next sweep, on another instance as well."""
+    app = ready.gateway.application
+    await app.sweeper.sweep()
+    (identity,) = await hold_back(ready, ready.twilio)
+    clock.advance(3 * 3600)
+    later = composition.build(app.settings, app.storage, clock=clock)
+    assert await later.sweeper.sweep() == Swept(looked_at=1, queued=1)
+    await later.close()
+    await ready.until(identity, "delivered")
+
+
+async def test_a_sweep_without_time_is_gone_on_with(ready, clock, monkeypatch) -> None:
+    """What one sweep had no time for is due in the next one too."""
+    app = ready.gateway.application
+    clock.freeze()
+    (identity,) = await hold_back(ready, ready.twilio)
+    clock.advance(721)
+    slow = app.sweeper._look_at
+
+    async def look_at(*given):
+        raise AssertionError(given)
+
+    monkeypatch.setattr(app.sweeper, "_look_at", look_at)
+    monkeypatch.setattr(app.sweeper, "_timing", replace(app.sweeper._timing, sweep_for=timedelta(seconds=-1)))
+    assert await app.sweeper.sweep() == Swept()
+    monkeypatch.undo()
+    assert app.sweeper._look_at == slow
+    assert (await app.sweeper.sweep()).queued == 1
+    await ready.until(identity, "delivered")
+
+
+async def test_a_batch_that_cannot_be_read_stops_no_other(ready, clock, monkeypatch, caplog) -> None:
+    """The sweep goes on with the others, and says which one it was."""
+    app = ready.gateway.application
+    (broken,) = await hold_back(ready, ready.twilio)
+    (identity,) = await hold_back(ready, ready.acs)
+    clock.advance(61)
+    real = app.messages.facts
+
+    async def facts_of(batch):
+        if batch == split_message_id(broken)[0]:
+            raise KeyError(batch)
+        return await real(batch)
+
+    monkeypatch.setattr(type(app.messages), "facts", lambda _, batch: facts_of(batch))
+    assert await app.sweeper.sweep() == Swept(looked_at=2, queued=1)
+    assert f"Batch {split_message_id(broken)[0]}: KeyError" in caplog.text
+    monkeypatch.undo()
+    await ready.until(identity, "delivered")

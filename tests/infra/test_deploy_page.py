@@ -292,6 +292,6 @@ def test_timers_cost_what_the_page_says():
 
 
 def test_the_bound_of_a_sweep():
-    """The page names the number of batches from which a sweep would be ended, to one digit."""
-    millions = cost.batches_swept_in_time() / 1e6
-    assert f"About {round(millions, -1):.0f} million batches".lower() in TEXT.lower()
+    """The page names the number of messages from which sweeps would need more than their time, to one digit."""
+    millions = cost.swept_in_time(cost.USES["one by one"]) / 1e6
+    assert f"about {round(millions, -2):.0f} million\nmessages" in TEXT

@@ -134,7 +134,7 @@ async def test_a_message_that_nobody_reported_becomes_unknown_once(quick, collec
     await quick.until(other, "sent")
     clock.advance(73 * 3600)
     for _ in range(3):
-        await quick.gateway.application.sweeper.sweep(MINUTE)
+        await quick.gateway.application.sweeper.sweep()
 
     late = DeliveryReport(State.DELIVERED, "late", message=identity)
     await quick.gateway.application.callbacks._reports.take([late], vendor="acs", provider=None)
@@ -158,7 +158,7 @@ async def test_the_oldest_batches_are_shown(quick, collector, telemetry, clock):
         while not collector.named("send acs")[-1:] or not collector.named("send acs")[-1].failed:
             await asyncio.sleep(0.02)
     clock.advance(100)
-    await quick.gateway.application.sweeper.sweep(MINUTE)
+    await quick.gateway.application.sweeper.sweep()
     await telemetry.close()
 
     assert 299 <= collector.points["sms.oldest.open", ()].as_double < 330
@@ -167,7 +167,7 @@ async def test_the_oldest_batches_are_shown(quick, collector, telemetry, clock):
 
 async def test_nothing_open_is_shown_as_none(quick, collector, telemetry):
     """With nothing to wait for both ages are 0, so that a chart shows that the sweeper ran."""
-    await quick.gateway.application.sweeper.sweep(MINUTE)
+    await quick.gateway.application.sweeper.sweep()
     await telemetry.close()
 
     assert collector.points["sms.oldest.open", ()].as_double == 0
@@ -299,7 +299,7 @@ async def test_figures_carry_what_they_declare(quick, collector, telemetry):
     await quick.delivered(made, "+14255550123")
     await quick.send(made, ["+14255550160", "+14255550150"])
     await all_messages(quick)
-    await quick.gateway.application.sweeper.sweep(MINUTE)
+    await quick.gateway.application.sweeper.sweep()
     await telemetry.close()
 
     declared = {metric.name: metric for metric in METRICS}
@@ -348,7 +348,7 @@ async def test_a_dead_worker_leaves_one_unknown(quick, collector, telemetry, clo
         clock.advance(121)
         await asyncio.gather(*(application.dispatcher.dispatch(batch) for _ in range(5)))
     clock.advance(60)
-    await application.sweeper.sweep(MINUTE)
+    await application.sweeper.sweep()
     await quick.until(identity, "delivered")
     await quick.idle()
     await telemetry.close()

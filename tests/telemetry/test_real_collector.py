@@ -173,7 +173,7 @@ async def every_figure(ready):
     events = ready.gateway.events_url("sms_delivery_report_received")
     async with ready.gateway.session.post(events, json=[event], headers={"aeg-event-type": "Notification"}) as answer:
         assert answer.status == 202
-    await ready.gateway.application.sweeper.sweep(MINUTE)
+    await ready.gateway.application.sweeper.sweep()
     return made
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import timedelta
 
 import pytest
 
@@ -205,7 +204,7 @@ async def test_what_the_sweeper_queues_again_stays_in_the_trace(traced, collecto
         patch.setattr(queues, "put", nowhere)
         (identity,) = await traced.send(made, "+14255550123")
     clock.advance(61)
-    await traced.gateway.application.sweeper.sweep(timedelta(minutes=1))
+    await traced.gateway.application.sweeper.sweep()
     await traced.until(identity, "delivered")
     await traced.idle()
     await telemetry.close()

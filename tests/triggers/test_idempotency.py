@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import timedelta
 
 import pytest
 
@@ -170,7 +169,7 @@ async def test_a_repeat_finishes_what_broke_off(ready, monkeypatch, clock, faili
     if failing == "queue":
         # What is stored the sweeper queues once it is old enough, with the repeat or without.
         clock.advance(60)
-        await ready.gateway.application.sweeper.sweep(timedelta(minutes=1))
+        await ready.gateway.application.sweeper.sweep()
     for item in again.body["messages"]:
         await ready.until(item["id"], "delivered")
     assert len(await ready.ledger("twilio")) == 2

@@ -67,7 +67,7 @@ async def test_a_page_and_what_comes_meanwhile(ready, clock):
             await ready.until(identity)
     first = await ready.call("GET", "/messages?limit=3")
     clock.advance(4000)
-    await ready.gateway.application.sweeper.sweep(timedelta(minutes=1))
+    await ready.gateway.application.sweeper.sweep()
     await ready.send(ready.acs, ANN)
     rest = await ready.call("GET", f"/messages?limit=3&cursor={first.body['next']}")
     ids = [item["id"] for item in first.body["items"] + rest.body["items"]]
@@ -126,7 +126,7 @@ async def test_filters(ready, stock, subtests):
     }
     for closed in (False, True):
         if closed:
-            await ready.gateway.application.sweeper.sweep(timedelta(minutes=1))
+            await ready.gateway.application.sweeper.sweep()
         for query, names in expected.items():
             with subtests.test(query=query, closed=closed):
                 answer = await ready.call("GET", f"/messages?{query}")

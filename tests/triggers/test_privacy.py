@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
-from datetime import timedelta
 
 import pytest
 
@@ -42,7 +41,7 @@ async def sweep(ready, clock) -> None:
     """Close what is done."""
     await ready.sandbox.idle()
     clock.advance(61)
-    await ready.gateway.application.sweeper.sweep(timedelta(minutes=1))
+    await ready.gateway.application.sweeper.sweep()
 
 
 def everything(path) -> str:
@@ -108,7 +107,7 @@ async def test_messages_on_their_way_are_named(ready, clock) -> None:
     assert (await ready.message(identity))["to"] == ANN
 
     clock.advance(73 * 3600)
-    await ready.gateway.application.sweeper.sweep(timedelta(minutes=1))
+    await ready.gateway.application.sweeper.sweep()
     done = await until_in_state(ready, place, "done")
     assert (done["messages"], done["inFlight"]) == (1, 0)
     assert (await ready.message(identity))["text"] == "erased"
