@@ -21,6 +21,7 @@ import pytest
 
 from devhost.keys import Keys
 from functions.gateway.directory import Directory
+from functions.gateway.timing import Timing
 from functions.settings import read_telemetry
 from functions.storage.embedded.queues import EmbeddedQueues
 from functions.storage.ports import StorageError
@@ -33,6 +34,8 @@ from tests.triggers import store
 
 NUMBERS = count()
 PERSON = "+14255550123"
+IMPATIENT = Timing(circuit_wait=0.2, circuit_cap=0.2)
+"""Vendors are broken here on purpose, and are to be called again at once."""
 TOKENS = {name: (name.encode().hex() + "c0ffee" * 6)[:32] for name in ("first", "second", "third", "wrong", "typo")}
 ACS_KEYS = {
     name: base64.b64encode(f"acs-{name}-canary-in-the-mine".encode()).decode()
@@ -204,7 +207,7 @@ async def mine(everything, listening, start_gateway, sandbox, monkeypatch, docum
         functions={"send_messages": {"default": FUNCTION_KEYS["own"]}},
     )
     monkeypatch.setattr(Keys, "fresh", classmethod(lambda cls, path=None: keys))
-    ready = Ready(await start_gateway(telemetry=listening.telemetry), sandbox)
+    ready = Ready(await start_gateway(telemetry=listening.telemetry, timing=IMPATIENT), sandbox)
     await ready.ask("POST", "/twilio/accounts", {"sid": "AC" + "1" * 32, "token": TOKENS["first"]})
     await _resource(ready, "first", "second")
     return ready
