@@ -19,6 +19,7 @@ import hashlib
 import importlib.util
 import json
 import os
+import platform
 import re
 import shutil
 import subprocess
@@ -360,6 +361,20 @@ def install_checkov(root: Path, environment: Mapping[str, str]) -> None:
     make(Venv(root / ".venv-checkov", root / "requirements-checkov.txt", main_venv(root).base))
 
 
+def install_collector(root: Path, environment: Mapping[str, str]) -> None:
+    """Make the environment of Rotel, an OpenTelemetry collector that PyPI carries as a program for some machines.
+
+    Raises:
+        SetUpError: there is none for this machine, or the installation failed.
+    """
+    del environment
+    libc, version = platform.libc_ver()
+    machine = (platform.system(), platform.machine(), libc) == ("Linux", "x86_64", "glibc")
+    if not machine or tuple(map(int, version.split("."))) < (2, 34) or sys.version_info[:2] > (3, 13):
+        raise LackError("rotel is for Linux on x86_64 with glibc 2.34 or newer and Python up to 3.13")
+    make(Venv(root / ".venv-collector", root / "requirements-collector.txt", main_venv(root).base))
+
+
 def has_azurite(root: Path) -> bool:
     """Tell whether Azurite is installed, in the wanted version and to the end."""
     # npm writes this list last, so it tells a whole installation from one cut short.
@@ -432,6 +447,13 @@ EXTRAS = (
         always_in_ci=True,
         install=install_checkov,
     ),
+    Extra(
+        name="collector",
+        tests="tests against a real OpenTelemetry collector",
+        required_by="REQUIRE_COLLECTOR",
+        always_in_ci=False,
+        install=install_collector,
+    ),
 )
 
 
@@ -488,7 +510,7 @@ def setup(arguments: Sequence[str]) -> int:
     parser.add_argument(
         "--servers",
         action="store_true",
-        help="also Azurite (with npm), Microsoft's Python worker in .venv313 and checkov in .venv-checkov",
+        help="also Azurite (with npm), Microsoft's Python worker, checkov and a collector, each in a folder of its own",
     )
     chosen = parser.parse_args(arguments)
     make(main_venv(ROOT))
@@ -525,8 +547,8 @@ def test(arguments: Sequence[str]) -> int:
         "dev.py test",
         description=test.__doc__,
         allow_abbrev=False,
-        epilog="Azurite, Microsoft's worker (where node and Python 3.13 are) and checkov are installed on first use; "
-        "what is missing is named and its tests are skipped. With CI=true that is an error.",
+        epilog="Azurite, Microsoft's worker (where node and Python 3.13 are), checkov and a collector are installed on "
+        "first use; what is missing is named and its tests are skipped. With CI=true that is an error.",
     )
     _, for_pytest = parser.parse_known_args(arguments)
     venv = main_venv(ROOT)

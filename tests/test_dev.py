@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -463,6 +464,34 @@ def test_an_incomplete_azurite_is_not_taken_for_one(left, tmp_path):
     (modules / ".package-lock.json").write_text(left)
 
     assert not dev.has_azurite(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("machine", "libc", "python", "expected"),
+    [
+        ("x86_64", ("glibc", "2.34"), (3, 13), True),
+        ("x86_64", ("glibc", "2.4"), (3, 13), False),
+        ("x86_64", ("glibc", "2.31"), (3, 13), False),
+        ("x86_64", ("", ""), (3, 13), False),
+        ("x86_64", ("glibc", "2.36"), (3, 14), False),
+        ("arm64", ("glibc", "2.36"), (3, 12), False),
+    ],
+)
+def test_which_machines_there_is_a_collector_for(monkeypatch, tmp_path, machine, libc, python, expected):
+    """Another machine, a C library that is older or another, such as musl, and a newer Python are told of at once."""
+    monkeypatch.setattr(dev.platform, "system", lambda: "Linux")
+    monkeypatch.setattr(dev.platform, "machine", lambda: machine)
+    monkeypatch.setattr(dev.platform, "libc_ver", lambda: libc)
+    monkeypatch.setattr(dev.sys, "version_info", (*python, 0))
+    made = []
+    monkeypatch.setattr(dev, "make", made.append)
+    with (
+        nullcontext()
+        if expected
+        else pytest.raises(dev.LackError, match=r"glibc 2\.34 or newer and Python up to 3\.13")
+    ):
+        dev.install_collector(tmp_path, {})
+    assert bool(made) is expected
 
 
 @pytest.mark.parametrize("install", [dev.install_azurite, dev.install_worker])

@@ -9,80 +9,66 @@ from __future__ import annotations
 
 import asyncio
 import functools
-import importlib.util
 import os
-import platform
 import re
 import socket
 import subprocess
 import sys
-import sysconfig
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from dev import in_ci
+from dev import ROOT
 from tests.servers import free_port
 
-OLDEST_GLIBC = (2, 34)
-NEWEST_PYTHON = (3, 13)
 STARTS = 3
 DIE_WITH_PARENT = (
     "import ctypes, os, signal, sys; ctypes.CDLL(None).prctl(1, signal.SIGKILL); os.execv(sys.argv[1], sys.argv[1:])"
 )
 """PR_SET_PDEATHSIG, then the collector in the same process: it goes when the tests are killed."""
 
-# The program is linked against the shared library of the Python that its wheel is for. Nothing else of this machine's
-# environment reaches it: a ROTEL_* variable or a proxy would change what is tested.
-ENVIRONMENT = {"LD_LIBRARY_PATH": sysconfig.get_config_var("LIBDIR") or ""}
+VENV = ROOT / ".venv-collector"
 
 
 class CollectorError(Exception):
     """The collector did not start."""
 
 
-def has_wheel() -> bool:
-    """Return whether there is a wheel for this machine."""
-    libc, version = platform.libc_ver()
-    return (
-        (platform.system(), platform.machine(), libc) == ("Linux", "x86_64", "glibc")
-        and tuple(int(part) for part in version.split(".")) >= OLDEST_GLIBC
-        and sys.version_info[:2] <= NEWEST_PYTHON
-    )
+def program() -> Path | None:
+    """Return where the program is; ``None`` where it is not installed."""
+    return next(VENV.glob("lib/python*/site-packages/rotel/rotel-agent"), None)
 
 
-def program() -> Path:
-    """Return where the program is.
+@functools.cache
+def environment() -> dict[str, str]:
+    """Return all that the collector gets of this machine's environment.
 
-    Raises:
-        ModuleNotFoundError: The wheel is not installed.
+    The program is linked against the shared library of the Python that its wheel is for. A ROTEL_* variable or a proxy
+    would change what is tested.
     """
-    found = importlib.util.find_spec("rotel")
-    if found is None or found.origin is None:
-        raise ModuleNotFoundError("rotel")
-    return Path(found.origin).with_name("rotel-agent")
+    ask = "import sysconfig; print(sysconfig.get_config_var('LIBDIR') or '')"
+    asked = subprocess.run([VENV / "bin" / "python", "-c", ask], capture_output=True, text=True, check=True)
+    return {"LD_LIBRARY_PATH": asked.stdout.strip()}
 
 
 @functools.cache
 def missing_collector() -> str:
     """Return why the collector cannot be run, or an empty text."""
-    if not has_wheel():
-        return "rotel has wheels for Linux on x86_64 with glibc 2.34 and Python up to 3.13, which this machine is not"
-    try:
-        asked = subprocess.run([program(), "version"], env=ENVIRONMENT, capture_output=True, text=True, check=False)
-    except (ModuleNotFoundError, OSError) as error:
-        return f"rotel is not installed (requirements-dev.txt has it): {error}"
+    found = program()
+    if found is None:
+        return "no .venv-collector; python3 dev.py setup --servers makes it"
+    asked = subprocess.run([found, "version"], env=environment(), capture_output=True, text=True, check=False)
     if asked.returncode:
         return f"rotel-agent needs Python's shared library (Debian: apt-get install libpython3.x): {asked.stderr}"
     return ""
 
 
 def require_collector() -> None:
-    """Skip the test where the collector cannot be run; with ``CI=true`` fail it if there is a wheel for the machine."""
+    """Skip the test where the collector cannot be run, or fail it where ``dev.py`` has put the collector in place."""
     reason = missing_collector()
-    if reason and in_ci(os.environ) and has_wheel():
+    if reason and os.environ.get("REQUIRE_COLLECTOR") == "1":
         pytest.fail(f"CI must not skip the tests against a real collector: {reason}")
     if reason:
         pytest.skip(reason)
@@ -163,7 +149,7 @@ class Rotel:
         ]
         with self._output.open("ab") as output:
             self._process = subprocess.Popen(
-                command, env=ENVIRONMENT, stdin=subprocess.DEVNULL, stdout=output, stderr=output
+                command, env=environment(), stdin=subprocess.DEVNULL, stdout=output, stderr=output
             )
         loop = asyncio.get_running_loop()
         deadline = loop.time() + seconds

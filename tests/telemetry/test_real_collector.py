@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import platform
 import signal
 import socket
 import subprocess
@@ -41,7 +40,7 @@ from tests.conftest import KITS, Ready
 from tests.servers import is_listening
 from tests.telemetry import rotel as rotel_module
 from tests.telemetry.collector import running_collector
-from tests.telemetry.rotel import CollectorError, Rotel, has_wheel, missing_collector, require_collector, running_rotel
+from tests.telemetry.rotel import CollectorError, Rotel, missing_collector, require_collector, running_rotel
 
 CALLER = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 TEXT = "A text that nobody else should read"
@@ -400,42 +399,32 @@ async def test_the_collector_talks_to_nobody_else(sending, exporting, rotel, bac
 
 
 @pytest.fixture
-def installed(monkeypatch):
-    """Give a function that makes the wheel missing, on a machine that there is one for or another, in CI or not."""
-
-    def put(*, machine, ci):
-        missing_collector.cache_clear()
-        monkeypatch.setattr(rotel_module.importlib.util, "find_spec", lambda _: None)
-        monkeypatch.setattr(platform, "system", lambda: "Linux")
-        monkeypatch.setattr(platform, "machine", lambda: machine)
-        monkeypatch.setattr(platform, "libc_ver", lambda: ("glibc", "2.36"))
-        monkeypatch.setattr(rotel_module, "NEWEST_PYTHON", (9, 9))
-        monkeypatch.setenv("CI", ci)
-
-    yield put
+def missing(monkeypatch, tmp_path):
+    """Let the collector be missing."""
+    missing_collector.cache_clear()
+    monkeypatch.setattr(rotel_module, "VENV", tmp_path)
+    yield
     missing_collector.cache_clear()
 
 
 @pytest.mark.parametrize(
-    ("machine", "ci", "outcome", "why"),
+    ("required", "outcome", "why"),
     [
-        ("x86_64", "", pytest.skip.Exception, "rotel is not installed"),
-        ("x86_64", "true", pytest.fail.Exception, "CI must not skip.*not installed"),
-        ("arm64", "", pytest.skip.Exception, "wheels for Linux on x86_64"),
-        ("arm64", "true", pytest.skip.Exception, "wheels for Linux on x86_64"),
+        ("", pytest.skip.Exception, "dev.py setup --servers makes it"),
+        ("1", pytest.fail.Exception, "CI must not skip.*dev.py setup --servers makes it"),
     ],
 )
-def test_a_missing_collector_is_told(installed, machine, ci, outcome, why):
-    """Without the collector its tests are skipped with the reason; in CI they fail where there is a wheel."""
-    installed(machine=machine, ci=ci)
-
-    with pytest.raises(outcome, match=f"(?s){why}"):
+def test_a_missing_collector_is_told(missing, monkeypatch, required, outcome, why):
+    """Without the collector its tests are skipped with the reason; they fail where it is required."""
+    monkeypatch.setenv("REQUIRE_COLLECTOR", required)
+    with pytest.raises(outcome, match=why):
         require_collector()
 
 
-def test_a_program_that_cannot_be_loaded_is_told(installed, monkeypatch, tmp_path):
-    """Where Python's shared library is missing, in CI the failure has what the loader said and what to install."""
-    installed(machine="x86_64", ci="true")
+def test_a_program_that_cannot_be_loaded_is_told(missing, monkeypatch, tmp_path):
+    """Where Python's shared library is missing, the failure has what the loader said and what to install."""
+    monkeypatch.setenv("REQUIRE_COLLECTOR", "1")
+    monkeypatch.setattr(rotel_module, "environment", dict)
     program = tmp_path / "rotel-agent"
     program.write_text("#!/bin/sh\necho libpython3.so: cannot open >&2; exit 127\n")
     program.chmod(0o755)
@@ -443,28 +432,6 @@ def test_a_program_that_cannot_be_loaded_is_told(installed, monkeypatch, tmp_pat
 
     with pytest.raises(pytest.fail.Exception, match=r"apt-get install libpython.*libpython3\.so: cannot open"):
         require_collector()
-
-
-@pytest.mark.parametrize(
-    ("libc", "python", "expected"),
-    [
-        (("glibc", "2.34"), (3, 13), True),
-        (("glibc", "2.4"), (3, 13), False),
-        (("glibc", "2.31"), (3, 13), False),
-        (("", ""), (3, 13), False),
-        (("glibc", "2.36"), (3, 10), False),
-    ],
-)
-def test_which_machines_have_a_wheel(monkeypatch, libc, python, expected):
-    """A C library that is older or another, such as musl, and a Python newer than the wheels' have none."""
-    monkeypatch.setattr(platform, "system", lambda: "Linux")
-    monkeypatch.setattr(platform, "machine", lambda: "x86_64")
-    monkeypatch.setattr(platform, "libc_ver", lambda: libc)
-    monkeypatch.setattr(rotel_module, "NEWEST_PYTHON", python)
-    if expected:
-        monkeypatch.setattr(rotel_module.sys, "version_info", (*python, 0))
-
-    assert has_wheel() is expected
 
 
 async def test_a_collector_that_does_not_start_is_an_error_with_its_output(tmp_path):
