@@ -187,11 +187,12 @@ class Dispatcher:
     def _put_off(self, facts: Facts) -> float:
         """Return the seconds for which a batch waits without an attempt."""
         batch = facts.batch
+        if batch.expires is not None and self._clock() >= batch.expires:
+            return 0.0
         paced = self._pacer.backlog(batch.provider)
         # Once an attempt was made its time line tells what it waits for.
         held = self._circuits.held(batch.provider) if facts.attempts else 0.0
-        wait = max(paced if paced > self._timing.lease / 2 else 0.0, held)
-        return wait if batch.expires is None else min(wait, max(0.0, (batch.expires - self._clock()).total_seconds()))
+        return max(paced if paced > self._timing.lease / 2 else 0.0, held)
 
     async def _bury(self, facts: Facts) -> Facts:
         """Write the outcome that a dead worker could not: nobody knows."""

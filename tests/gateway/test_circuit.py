@@ -169,9 +169,55 @@ async def test_what_expires_during_an_outage_says_so(telesign, clock):
         (identity,) = await telesign.send(telesign.telesign, f"+1425{2_000_000 + n}")
         await telesign.until(identity, "unknown")
     (identity,) = await telesign.send(telesign.telesign, "+14253000000", validityPeriod=3)
-    for _ in range(5):
+    while len((await telesign.message(identity))["timeline"]) < 3:
+        await asyncio.sleep(0.02)
+    # As if others had tried meanwhile, and failed.
+    telesign.gateway.application.dispatcher._circuits._circuits[telesign.telesign.id].until += timedelta(hours=1)
+    for _ in range(7):
         clock.advance(1)
         await asyncio.sleep(0.05)
 
     assert (await telesign.until(identity, "expired"))["reason"] == "expired"
     assert await calls(telesign) == FAILURES_IN_A_ROW
+
+
+@pytest.fixture
+async def twilio(start_gateway, sandbox):
+    """Run a gateway with a provider at a vendor whose log can be read."""
+    ready = Ready(await start_gateway(timing=QUICK), sandbox)
+    ready.made["twilio"] = await ready.make("twilio")
+    return ready
+
+
+async def test_an_outage_does_not_use_up_the_looks_into_the_log(twilio, clock):
+    """While calls are held back the vendor's log is not asked either; then it settles all, and each is sent once."""
+    clock.freeze()
+    await twilio.ask("PUT", "/twilio/faults", {"drop_before": 1})
+    identities = [(await twilio.send(twilio.twilio, f"+1425{2_000_000 + n}"))[0] for n in range(FAILURES_IN_A_ROW)]
+    for identity in identities:
+        await twilio.until(identity, "unknown")
+    for _ in range(4):
+        clock.advance(1)
+        await asyncio.sleep(0.1)
+    looks = [call for call in (await twilio.ask("GET", "/twilio/calls"))["items"] if call["method"] == "GET"]
+    assert looks == []
+
+    await twilio.ask("DELETE", "/twilio/faults")
+    for _ in range(100):
+        clock.advance(1)
+        await asyncio.sleep(0.03)
+    for identity in identities:
+        await twilio.until(identity, "delivered")
+    assert len(await twilio.ledger("twilio")) == FAILURES_IN_A_ROW
+
+
+async def test_a_vendor_that_only_says_not_so_fast_is_not_held_for_down(twilio):
+    """Refusals for too many calls follow their own delay and never open the circuit."""
+    await twilio.ask("PUT", "/twilio/faults", {"throttle": 1})
+    identities = await twilio.send(twilio.twilio, [f"+1425{2_000_000 + n}" for n in range(3 * FAILURES_IN_A_ROW)])
+    await asyncio.sleep(0.5)
+    dispatcher = twilio.gateway.application.dispatcher
+    assert dispatcher._circuits.held(twilio.twilio.id) == 0.0
+    await twilio.ask("DELETE", "/twilio/faults")
+    for identity in identities:
+        await twilio.until(identity, "delivered")
