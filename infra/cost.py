@@ -129,7 +129,7 @@ TIMERS = {
     "sweep_batches": Timer(SECONDS_A_MONTH / 60, tables=16),
     "watch_queues": Timer(SECONDS_A_MONTH / 300, queues=2),
     "erase_people": Timer(SECONDS_A_MONTH / 600, tables=1),
-    "delete_by_age": Timer(SECONDS_A_MONTH / 3600 / 24 * 4 * 6, tables=12),
+    "delete_by_age": Timer(SECONDS_A_MONTH / 600, tables=9),
 }
 """All of them, by their names; tests/infra/test_cost.py holds them against the app."""
 
@@ -238,6 +238,12 @@ def swept_in_time(use: Use) -> float:
     """Return how many messages a month sweeps can look after, each within its time."""
     requests = LONGEST_SWEEP / (SECONDS_OF_CORE["request"] / UTILISATION)
     return TIMERS["sweep_batches"].runs * requests / use.swept
+
+
+def tidied_in_time(use: Use) -> float:
+    """Return of how many messages a month all can be deleted again in the time that the runs have."""
+    requests = LONGEST_UPKEEP / (SECONDS_OF_CORE["request"] / UTILISATION)
+    return TIMERS["delete_by_age"].runs * requests / use.tidied
 
 
 def cost(use: Use, messages: float) -> Cost:

@@ -41,7 +41,7 @@ _LAST = "~"
 _REPEATED_FOR = timedelta(days=30)
 """For which a vendor's repeat of a reply is still known for one, however soon replies are deleted: a START that came
 again would undo a later STOP."""
-_EVERY_NIGHT = timedelta(hours=20)
+_EVERY_DAY = timedelta(hours=20)
 _EVERY_MONTH = timedelta(days=28)
 
 
@@ -117,7 +117,7 @@ class Retention:
         return done
 
     def _rounds(self) -> Sequence[_Round]:
-        rounds = [_Round(IDEMPOTENCY_TABLE, IDEMPOTENCY_KEPT, lambda row: _whole(row, "created"), _EVERY_NIGHT)]
+        rounds = [_Round(IDEMPOTENCY_TABLE, IDEMPOTENCY_KEPT, lambda row: _whole(row, "created"), _EVERY_DAY)]
         if self._kept.inbound is not None:
             kept = max(self._kept.inbound, _REPEATED_FOR)
             rounds.append(_Round(SEEN_TABLE, kept, lambda row: ulid_ms(str(row.values["id"])), _EVERY_MONTH))

@@ -15,9 +15,8 @@ blueprint = func.Blueprint()
 SWEEP_SCHEDULE = "0 * * * * *"
 WATCH_SCHEDULE = "30 */5 * * * *"
 ERASE_SCHEDULE = "45 */10 * * * *"
-TIDY_SCHEDULE = "15 7-59/10 1-4 * * *"
-"""At night by UTC, every ten minutes and not on the hour, when everybody's upkeep begins: what one run does not get
-done the next one does."""
+TIDY_SCHEDULE = "15 7-59/10 * * * *"
+"""Not on the hour, when everybody's upkeep begins: what one run does not get done the next one does."""
 
 
 @blueprint.function_name(SWEEP)

@@ -308,7 +308,7 @@ async def test_nothing_is_deleted_in_the_hour_in_which_writers_may_be_late(world
 
 
 async def test_what_changes_between_runs_is_not_missed(world) -> None:
-    """Each night's pass takes up what became old enough since, however the setting was changed in between."""
+    """Each pass takes up what became old enough since, however the setting was changed in between."""
     for day in range(8):
         world.clock.freeze(MOMENT + timedelta(days=day))
         await world.batch([ANN])
@@ -321,7 +321,7 @@ async def test_what_changes_between_runs_is_not_missed(world) -> None:
     assert blanked == [2, 1, 5, 0, 0]
 
 
-async def test_rounds_are_begun_once_a_night_and_once_a_month(world) -> None:
+async def test_rounds_are_begun_once_a_day_and_once_a_month(world) -> None:
     """Tables sorted by a digest are not read again at every run."""
     storage, counter = counted(world.app.storage)
     app = build(storage, world.clock, **SHORT)
@@ -426,7 +426,7 @@ async def test_deleting_stays_within_budget(world) -> None:
     assert (blanking + counter.total) / 2000 <= 0.1
 
 
-async def test_a_night_with_nothing_to_do_is_cheap(world) -> None:
+async def test_a_run_with_nothing_to_do_is_cheap(world) -> None:
     """A run that finds nothing costs at most ten requests."""
     await fill(world)
     storage, counter = counted(world.app.storage)

@@ -295,3 +295,11 @@ def test_the_bound_of_a_sweep():
     """The page names the number of messages from which sweeps would need more than their time, to one digit."""
     millions = cost.swept_in_time(cost.USES["one by one"]) / 1e6
     assert f"about {round(millions, -2):.0f} million\nmessages" in TEXT
+    assert cost.swept_in_time(cost.USES["bulk"]) > 1e9
+
+
+def test_the_bound_of_deleting():
+    """The page names the number of messages from which they would come faster than they are deleted, to one digit."""
+    millions = cost.tidied_in_time(cost.USES["one by one"]) / 1e6
+    assert f"deleting at about {round(millions, -1):.0f} million" in TEXT
+    assert cost.tidied_in_time(cost.USES["bulk"]) > 1e9

@@ -140,7 +140,7 @@ async def test_numbers_that_are_none(gateway, dump) -> None:
 
 
 async def test_old_messages_are_deleted_by_the_clocks_function(ready, clock) -> None:
-    """The function that the host starts at night deletes what is older than the settings let it be."""
+    """The function that the host starts deletes what is older than the settings let it be."""
     message = await ready.delivered(ready.twilio, ANN)
     await sweep(ready, clock)
     clock.advance(366 * 24 * 3600)
