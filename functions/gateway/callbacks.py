@@ -7,14 +7,13 @@ import logging
 from collections.abc import Mapping
 from dataclasses import replace
 
-import orjson
-
 from functions.gateway.directory import FRESH_FOR, Directory
 from functions.gateway.inbound import Inbound
 from functions.gateway.problems import Kind, ProblemError, not_found
 from functions.gateway.records import ProviderRecord
 from functions.gateway.reports import Reports
 from functions.gateway.sources import is_from
+from functions.gateway.storable import plain, raw_text, whole
 from functions.gateway.telemetry import CALLBACKS_REFUSED, PROVIDER, REASON, SILENT, VENDOR, Telemetry
 from functions.gateway.telemetry import Kind as SpanKind
 from functions.vendors.contract import (
@@ -111,6 +110,7 @@ class Callbacks:
 
     async def take_event(self, event: Event) -> None:
         """Take an Event Grid event; one that cannot be read is set aside, since repeating it would not help."""
+        event = replace(event, id=whole(event.id), source=whole(event.source), data=plain(event.data))
         vendor = self._by_event.get(event.type)
         name = vendor.description.name if vendor else "event grid"
         try:
@@ -153,5 +153,4 @@ class Callbacks:
 
 
 def _aside(event: Event, why: str) -> Parsed:
-    raw = orjson.dumps({"type": event.type, "data": dict(event.data)}, default=str).decode(errors="replace")
-    return Parsed(set_aside=(SetAside(why, raw),))
+    return Parsed(set_aside=(SetAside(why, raw_text({"type": event.type, "data": event.data})),))

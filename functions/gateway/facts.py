@@ -8,6 +8,7 @@ is to deduplication.
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -18,6 +19,7 @@ import orjson
 from functions.gateway.clock import from_ms, to_ms
 from functions.gateway.packing import pack, unpack
 from functions.gateway.states import rank
+from functions.gateway.storable import fit_raw, fit_report, raw_text
 from functions.gateway.telemetry import NOWHERE, Trace
 from functions.storage.ports import Row, Tables
 from functions.vendors.contract import (
@@ -46,8 +48,6 @@ MAX_BATCH_BYTES = 700_000
 
 OUR_OWN = "gateway"
 """Stands where a vendor's code would, on a refusal that the gateway decided itself."""
-
-_RAW_LENGTH = 16_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,11 +210,13 @@ def outcome_row(batch: str, number: int, outcomes: Mapping[int, Outcome], ended:
 def report_row(batch: str, index: int, report: DeliveryReport, received: datetime) -> Row:
     """Return the row of a delivery report; the same report again gives the same key."""
     part = [report.part.number, report.part.count] if report.part else []
-    said = orjson.dumps([report.vendor_id, report.state.value, report.status, report.code, *part])
-    digest = hashlib.blake2b(said, digest_size=8).hexdigest()
+    digest = hashlib.blake2b(
+        _said([report.vendor_id, report.state.value, report.status, report.code, *part]), digest_size=8
+    )
+    report = fit_report(report)
     return Row(
         batch,
-        f"report:{index:02d}:{rank(report.state):02d}:{digest}",
+        f"report:{index:02d}:{rank(report.state):02d}:{digest.hexdigest()}",
         {
             "state": report.state.value,
             "reason": report.reason.value if report.reason else "",
@@ -225,11 +227,17 @@ def report_row(batch: str, index: int, report: DeliveryReport, received: datetim
             "at": to_ms(report.at) if report.at else 0,
             "received": to_ms(received),
             "part": orjson.dumps(part).decode() if part else "",
-            "raw": orjson.dumps(dict(report.raw), default=str).decode(errors="replace")[:_RAW_LENGTH]
-            if report.raw
-            else "",
+            "raw": fit_raw(raw_text(report.raw)) if report.raw else "",
         },
     )
+
+
+def _said(parts: list[str | int]) -> bytes:
+    """Return what tells a report from others, whole: what is cut for keeping may differ only behind the cut."""
+    try:
+        return orjson.dumps(parts)
+    except TypeError:  # half a character, of which only escapes can be made
+        return json.dumps(parts).encode()
 
 
 async def delivered_parts(tables: Tables, batch: str, index: int) -> frozenset[int]:

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import logging
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import Any
-
-import orjson
 
 from functions.gateway.clock import Clock, Ids, bucket, from_ms, newest_first, to_ms, ulid_ms
 from functions.gateway.consent import Entry, OptOuts
@@ -19,6 +16,8 @@ from functions.gateway.models import InboundPage, InboundView
 from functions.gateway.numbers import normalise_inbound
 from functions.gateway.paging import read_place, write_place
 from functions.gateway.records import SenderRecord, Snapshot
+from functions.gateway.slices import in_slices
+from functions.gateway.storable import fit_raw, fit_text, raw_text
 from functions.gateway.telemetry import INBOUND, PROVIDER, REASON, SENDER, SILENT, VENDOR, Telemetry
 from functions.gateway.walking import newest_rows
 from functions.storage.ports import Row, Tables
@@ -29,7 +28,6 @@ log = logging.getLogger("sms.inbound")
 TABLE = "inbound"
 SEEN_TABLE = "inboundseen"
 DEFAULT_SPAN = timedelta(days=30)
-_RAW_LENGTH = 16_000
 _SHARD = 2
 _KINDS = {kind.value: kind for kind in KeywordKind}
 
@@ -56,15 +54,19 @@ class Inbound:
     async def take(self, texts: Iterable[InboundText], *, vendor: str, provider: str | None) -> None:
         """Keep inbound texts; one that was seen before changes nothing.
 
+        When this returns, all of it is stored.
+
         Args:
             texts: What came.
             vendor: Through whom.
             provider: The provider that the callback authenticated as; ``None`` for events, which name none.
         """
-        await asyncio.gather(*(self._take(text, vendor, provider) for text in texts))
+        await in_slices(texts, lambda text: self._take(text, vendor, provider))
 
     async def _take(self, text: InboundText, vendor: str, provider: str | None) -> None:
         """Keep one text. The opt-out is written before the text, so that a text that is there was acted upon."""
+        # What a repeat is told by is the whole of it, also where less is kept.
+        whole_id, text = text.vendor_id, fit_text(text)
         person, address = normalise_inbound(text.sender), normalise_inbound(text.recipient)
         snapshot = await self._directory.snapshot()
         sender = _our_sender(snapshot, text, address, vendor, provider)
@@ -72,7 +74,7 @@ class Inbound:
             snapshot = await self._directory.snapshot(max_age=1)
             sender = _our_sender(snapshot, text, address, vendor, provider)
         owner = provider or (sender.provider if sender else "")
-        identity = await self._first_seen(f"{vendor}|{owner}|{text.vendor_id}")
+        identity = await self._first_seen(f"{vendor}|{owner}|{whole_id}")
         received = from_ms(ulid_ms(identity))
         keyword = classify(text.text)
         kind = _KINDS.get(text.consent) or keyword.kind
@@ -102,7 +104,7 @@ class Inbound:
             "received": to_ms(received),
             "at": to_ms(text.at) if text.at else 0,
             "vendorId": text.vendor_id,
-            "raw": orjson.dumps(dict(text.raw), default=str).decode(errors="replace")[:_RAW_LENGTH],
+            "raw": fit_raw(raw_text(text.raw)),
         }
         milliseconds = to_ms(received)
         row = Row(bucket(milliseconds), newest_first(milliseconds, identity), values)
@@ -114,7 +116,7 @@ class Inbound:
 
     async def _first_seen(self, name: str) -> str:
         """Return the id under which a text was first seen; a repeat, however late, finds the same."""
-        digest = hashlib.blake2b(name.encode(), digest_size=16).hexdigest()
+        digest = hashlib.blake2b(name.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
         identity = self._ids.new()
         row = Row(digest[:_SHARD], digest, {"id": identity})
         if row.key in await self._tables.insert(SEEN_TABLE, [row]):

@@ -10,8 +10,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
-import orjson
-
 from functions.gateway.clock import Clock, bucket, is_ulid, message_id, split_message_id, to_ms
 from functions.gateway.closing import Closer
 from functions.gateway.commit import GroupCommit
@@ -21,7 +19,9 @@ from functions.gateway.facts import ACCEPTED, TABLE, batch_of, delivered_parts, 
 from functions.gateway.figures import Figures, labels_of, log_bad_end
 from functions.gateway.keeping import Kept, is_over
 from functions.gateway.numbers import normalise_inbound
+from functions.gateway.slices import in_slices
 from functions.gateway.states import FINAL
+from functions.gateway.storable import fit_aside, fit_name, raw_text
 from functions.gateway.telemetry import SET_ASIDE, SILENT, VENDOR, Attributes, Telemetry, Trace
 from functions.gateway.timing import Timing
 from functions.gateway.vendorids import VendorIds
@@ -32,7 +32,6 @@ log = logging.getLogger("sms.reports")
 
 SET_ASIDE_TABLE = "setaside"
 _KEPT_BATCHES = 512
-_RAW_LENGTH = 16_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,21 +91,20 @@ class Reports:
     async def take(self, reports: Iterable[DeliveryReport], *, vendor: str, provider: str | None) -> None:
         """Append reports; those that fit no message of this vendor and provider are set aside.
 
+        When this returns, all of it is stored.
+
         Args:
             reports: What the vendor said.
             vendor: Who said it.
             provider: The provider that the callback authenticated as; ``None`` for events, which name no provider.
         """
-        await asyncio.gather(*(self._take(report, vendor, provider) for report in reports))
+        await in_slices(reports, lambda report: self._take(report, vendor, provider))
 
     async def named(self, reports: Iterable[DeliveryReport], provider: str) -> list[DeliveryReport]:
         """Return reports that carry only the vendor's own ids with the messages that those belong to."""
         reports = list(reports)
-        messages = await asyncio.gather(*(self._vendor_ids.message(provider, report.vendor_id) for report in reports))
-        return [
-            replace(report, message=report.message or message)
-            for report, message in zip(reports, messages, strict=True)
-        ]
+        messages = await self._vendor_ids.messages(provider, {report.vendor_id for report in reports})
+        return [replace(report, message=report.message or messages.get(report.vendor_id, "")) for report in reports]
 
     async def _take(self, report: DeliveryReport, vendor: str, provider: str | None) -> None:
         batch, index = _named(report)
@@ -141,7 +139,7 @@ class Reports:
                     opted_out=True,
                     at=head.created,
                     source="vendor",
-                    note=report.code,
+                    note=fit_name(report.code),
                 )
             )
         if new:
@@ -155,8 +153,8 @@ class Reports:
             # It may be of the person who was erased, and then must not come back this way.
             await self.set_aside([SetAside("It names a batch of which somebody was erased.", "")], vendor=vendor)
             return
-        raw = orjson.dumps(dict(report.raw), default=str).decode(errors="replace")
-        await self.set_aside([SetAside("It fits no message of this provider.", raw)], vendor=vendor)
+        aside = SetAside("It fits no message of this provider.", raw_text(report.raw))
+        await self.set_aside([aside], vendor=vendor)
 
     async def _count(self, head: _Head, batch: str, index: int, report: DeliveryReport, received: datetime) -> None:
         state = report.state
@@ -188,19 +186,18 @@ class Reports:
 
     async def set_aside(self, items: Iterable[SetAside], *, vendor: str) -> None:
         """Keep what could not be used, for a person to look at."""
+        await in_slices(dict.fromkeys(items), lambda item: self._set_aside(item, vendor))
+
+    async def _set_aside(self, item: SetAside, vendor: str) -> None:
         now = to_ms(self._clock())
-        for item in items:
-            log.warning("Set aside an item from %s: %s", vendor, item.why, extra={VENDOR: vendor})
-            said = f"{vendor}|{item.why}|{item.raw}".encode(errors="replace")
-            digest = hashlib.blake2b(said, digest_size=12).hexdigest()
-            values: dict[str, Value] = {
-                "vendor": vendor,
-                "why": item.why,
-                "raw": item.raw[:_RAW_LENGTH],
-                "received": now,
-            }
-            if await self._commit.insert(SET_ASIDE_TABLE, Row(bucket(now), digest, values)):
-                self._telemetry.count(SET_ASIDE, {VENDOR: vendor})
+        # What differs only behind the cut is kept twice.
+        said = f"{vendor}|{item.why}|{item.raw}".encode(errors="replace")
+        digest = hashlib.blake2b(said, digest_size=12).hexdigest()
+        item = fit_aside(item)
+        log.warning("Set aside an item from %s: %s", vendor, item.why, extra={VENDOR: vendor})
+        values: dict[str, Value] = {"vendor": vendor, "why": item.why, "raw": item.raw, "received": now}
+        if await self._commit.insert(SET_ASIDE_TABLE, Row(bucket(now), digest, values)):
+            self._telemetry.count(SET_ASIDE, {VENDOR: vendor})
 
     async def _head(self, batch: str) -> _Head | None:
         """Return what never changes of a batch, read once per process."""

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from functions.gateway.commit import GroupCommit
+from functions.gateway.slices import in_slices
 from functions.storage.ports import Row, Tables
 
 TABLE = "vendorids"
@@ -30,15 +31,22 @@ class VendorIds:
             )
         )
 
-    async def message(self, provider: str, vendor_id: str) -> str:
-        """Return the message that the vendor calls by this id, or an empty text."""
-        for wait in (*_PATIENCE, None):
+    async def messages(self, provider: str, vendor_ids: Collection[str]) -> dict[str, str]:
+        """Return the messages that the vendor calls by these ids; an id that is not known is left out."""
+        found: dict[str, str] = {}
+
+        async def look(vendor_id: str) -> None:
             row = await self._tables.get(TABLE, *_place(provider, vendor_id))
             if row is not None:
-                return str(row.values["message"])
-            if wait is not None:
-                await asyncio.sleep(wait)
-        return ""
+                found[vendor_id] = str(row.values["message"])
+
+        for wait in (*_PATIENCE, None):
+            missing = [vendor_id for vendor_id in vendor_ids if vendor_id not in found]
+            await in_slices(missing, look)
+            if wait is None or len(found) == len(vendor_ids):
+                break
+            await asyncio.sleep(wait)
+        return found
 
 
 def _place(provider: str, vendor_id: str) -> tuple[str, str]:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from functions.vendors.contract import Http, Reason, Refused, Retry, Unknown, retry_after
+from functions.vendors.reading import decoded, read_json
 
 if TYPE_CHECKING:
     import aiohttp
@@ -48,14 +49,14 @@ class HttpAnswer:
     @property
     def text(self) -> str:
         """The body as UTF-8, with a sign in place of what is none."""
-        return self.content.decode("utf-8", "replace")
+        return decoded(self.content)
 
     @cached_property
     def json(self) -> Any:
         """What the body says as JSON; ``None`` where it is none."""
         try:
             # As text: a stray byte within an error's words is no reason to lose the id beside them.
-            return orjson.loads(self.text)
+            return read_json(self.text)
         except ValueError:
             return None
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
+import math
+import re
 from collections.abc import Iterable
 from datetime import datetime, tzinfo
 from typing import Any
-
-import orjson
 
 from functions.vendors.contract import DeliveryReport, InboundText, MalformedError, Parsed, SetAside
 
@@ -20,8 +21,92 @@ BASIC = frozenset(
 EXTENSION = frozenset("\f^{}\\[~]|€")
 
 
+DEEPEST = 100
+"""Levels of JSON that are read; no vendor nests as deep, and ``orjson`` writes 254."""
+LEFT_OUT = "…"
+"""Stands for what is nested deeper."""
+
+_HALF = re.compile(r"[\ud800-\udfff]")
+_ESCAPED_HALF = re.compile(r"\\u[dD][89a-fA-F]")
+_INT64 = range(-(2**63), 2**64)
+_INT64_DIGITS = 20
+
+
+def whole(text: str) -> str:
+    """Return a text with U+FFFD for each half of a surrogate pair.
+
+    A vendor that cuts a text within an emoji leaves one, and servers make them of bytes that are no UTF-8. No UTF-8 can
+    hold it, so nothing that has one could be stored.
+    """
+    return _HALF.sub("\ufffd", text)
+
+
+def decoded(body: bytes) -> str:
+    """Return a body as text: UTF-8 without a byte order mark, with U+FFFD for bytes that are none.
+
+    Source: https://www.rfc-editor.org/rfc/rfc8259#section-8.1 lets whoever reads JSON pass over the mark.
+    """
+    return body.decode("utf-8-sig", "replace")
+
+
+def read_json(text: str) -> Any:
+    """Return what a text says as JSON, as any store and any JSON library can write it again.
+
+    Vendors write what a strict reader refuses, and then all of a callback would be lost: half an emoji (U+FFFD stands
+    in for it), line breaks within a text, NaN (read as nothing). A number that 64 bits do not hold, such as a very long
+    id, stays as it is written; for what is nested deeper than ``DEEPEST`` levels stands ``LEFT_OUT``.
+
+    Raises:
+        ValueError: It is no JSON, or nested deeper than Python reads.
+    """
+    try:
+        found = _READER.decode(text)
+        if _ESCAPED_HALF.search(text):
+            found = _READER.decode(whole(json.dumps(_shallow(found), ensure_ascii=False)))
+    except RecursionError as error:
+        raise ValueError("It is nested too deep.") from error
+    # What has fewer brackets cannot be nested deeper.
+    return _shallow(found) if text.count("[") + text.count("{") > DEEPEST else found
+
+
+def _shallow(root: Any) -> Any:
+    """Take out of JSON, in its place, what is nested too deep; level by level, for Python's own stack has an end."""
+    level = [root]
+    for depth in range(1, DEEPEST + 1):
+        nested = [(node, key) for node in level for key in _keys(node) if isinstance(node[key], dict | list)]
+        if depth == DEEPEST:
+            for node, key in nested:
+                node[key] = LEFT_OUT
+        level = [node[key] for node, key in nested]
+    return root
+
+
+def _keys(node: Any) -> Iterable[Any]:
+    return node if isinstance(node, dict) else range(len(node)) if isinstance(node, list) else ()
+
+
+def _integer(digits: str) -> int | str:
+    """Return a whole number; one that a store would round as it is written."""
+    if len(digits) > _INT64_DIGITS:
+        return digits
+    number = int(digits)
+    return number if number in _INT64 else digits
+
+
+def _fraction(digits: str) -> float | str:
+    number = float(digits)
+    return number if math.isfinite(number) else digits
+
+
+def _nothing(constant: str) -> None:
+    del constant
+
+
+_READER = json.JSONDecoder(parse_int=_integer, parse_float=_fraction, parse_constant=_nothing, strict=False)
+
+
 def json_of(body: bytes, hint: str = "") -> Any:
-    """Return what a body says as JSON.
+    """Return what a body says as JSON; see ``read_json``.
 
     Args:
         body: The body as it came.
@@ -31,7 +116,7 @@ def json_of(body: bytes, hint: str = "") -> Any:
         MalformedError: It is no JSON.
     """
     try:
-        return orjson.loads(body)
+        return read_json(decoded(body))
     except ValueError as error:
         raise MalformedError(f"The body is not JSON. {hint}".rstrip()) from error
 

@@ -109,7 +109,8 @@ async def test_a_store_that_fails_for_a_moment_costs_no_report(quick, monkeypatc
     monkeypatch.setattr(VendorIds, "keep", keep)
     message = await quick.delivered(quick.twilio, PERSON)
     ids = application.callbacks._reports._vendor_ids
-    assert await ids.message(message["provider"], message["vendorId"]) == message["id"]
+    found = await ids.messages(message["provider"], [message["vendorId"]])
+    assert found == {message["vendorId"]: message["id"]}
 
 
 @pytest.mark.parametrize("vendor", ["acs", "twilio"])

@@ -529,6 +529,23 @@ async def test_a_success_that_cannot_be_read_is_unknown(kit, http, body, content
     assert all(is_unknown(outcome) for outcome in await outcomes_of(kit, reply, http))
 
 
+@each(POSTING)
+@pytest.mark.parametrize(
+    "echo", [rb'"\ud83d"', b'"a\nb"', b"NaN", b"9" * 5000, b"[" * 400 + b"]" * 400], ids=lambda echo: repr(echo[:8])
+)
+async def test_an_odd_echo_costs_no_success(kit, http, echo):
+    """An answer that takes the message counts, also where it repeats a text that was cut within an emoji, or worse."""
+    call = kit.call(PEOPLE[:1])
+    reply = kit.accepted(call, ids_for(call))
+    if kit.content_type == "text/xml" or not reply.body.startswith((b"{", b"[{")):
+        pytest.skip("It does not answer with JSON.")
+    odd = replace(reply, body=reply.body.replace(b"{", b'{"echo": ' + echo + b", ", 1))
+
+    [outcome] = await outcomes_of(kit, odd, http, call)
+
+    assert isinstance(outcome, Accepted), outcome
+
+
 @each(KITS)
 async def test_a_truncated_success_is_unknown(kit, http):
     """A success whose JSON breaks off is unknown, wherever it breaks off."""

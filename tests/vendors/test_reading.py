@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta, timezone
 
@@ -13,7 +14,9 @@ from hypothesis import strategies as st
 from functions.gateway.segments import BASIC, EXTENSION
 from functions.vendors import reading
 from functions.vendors.contract import DeliveryReport, InboundText, MalformedError, Parsed, SetAside, State
+from functions.vendors.exchange import HttpAnswer
 from functions.vendors.reading import (
+    LEFT_OUT,
     as_object,
     as_string,
     as_text,
@@ -22,10 +25,17 @@ from functions.vendors.reading import (
     object_of,
     parsed,
     septets,
+    whole,
     with_plus,
 )
 
 JSON = st.recursive(st.none() | st.booleans() | st.text(), lambda one: st.lists(one) | st.dictionaries(st.text(), one))
+HALVES = st.text(st.characters(codec=None))
+ANYTHING = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | HALVES,
+    lambda one: st.lists(one) | st.dictionaries(HALVES, one),
+    max_leaves=10,
+)
 
 
 @given(value=JSON)
@@ -121,3 +131,77 @@ def test_the_alphabet_is_the_gateways():
 def test_septets_are_counted(text, size):
     """A sign of the extension takes two septets, and one outside the alphabet makes the text not fit."""
     assert septets(text) == size
+
+
+# What a strict reader would refuse
+
+
+def test_half_an_emoji_is_read():
+    """A half of a surrogate pair becomes U+FFFD wherever it stands; whole pairs and escaped backslashes stay."""
+    body = rb'{"a": "\ud83d\ude00 \\ud83d \ud83d", "\ude00": ["\uD83D", {"b": "\ude00\ud83d"}], "c": 1.10}'
+
+    assert json_of(body) == {
+        "a": "\U0001f600 \\ud83d \ufffd",
+        "\ufffd": ["\ufffd", {"b": "\ufffd\ufffd"}],
+        "c": 1.1,
+    }
+
+
+@pytest.mark.parametrize(
+    ("body", "read"),
+    [
+        (b'\xef\xbb\xbf{"a": 1}', {"a": 1}),
+        (b'{"a": "caf\xe9"}', {"a": "caf\ufffd"}),
+        (b'{"a": "one\ntwo\x00"}', {"a": "one\ntwo\x00"}),
+        (b'{"a": NaN, "b": -Infinity}', {"a": None, "b": None}),
+        (b'{"a": 1e999, "b": 1.5}', {"a": "1e999", "b": 1.5}),
+        (b'{"a": 18446744073709551615}', {"a": 2**64 - 1}),
+        (b'{"a": 18446744073709551616}', {"a": "18446744073709551616"}),
+        (b'{"a": -9223372036854775809}', {"a": "-9223372036854775809"}),
+        (b'{"a": %s}' % (b"9" * 5_000), {"a": "9" * 5_000}),
+    ],
+    ids=["mark", "byte", "break", "NaN", "infinite", "64 bits", "65 bits", "negative", "without end"],
+)
+def test_what_a_strict_reader_refuses_is_read(body, read):
+    """A mark, stray bytes, bare control characters and numbers beyond all bounds cost no callback and no answer."""
+    assert json_of(body) == read
+    assert HttpAnswer(201, body).json == read
+    assert orjson.dumps(json_of(body))
+
+
+@pytest.mark.parametrize("half", [b"", rb', "c": "\ud83d"'])
+@pytest.mark.parametrize(("levels", "kept"), [(98, 98), (99, 99), (100, 99), (300, 99)])
+def test_depths_are_left_out(levels, kept, half):
+    """What is nested deeper than a hundred levels is left out, and what stands beside it stays."""
+    found = json_of(b'{"a": %s%s, "b": [1]%s}' % (b"[" * levels, b"]" * levels, half))
+
+    assert found["b"] == [1]
+    assert orjson.dumps(found["a"]).count(b"[") == kept
+    assert (LEFT_OUT in str(found["a"])) == (levels > kept)
+
+
+def test_what_nobody_could_read_is_malformed():
+    """A body that is nested deeper than Python reads is malformed, in an answer it is none."""
+    body = b"[" * 200_000 + b"]" * 200_000
+
+    with pytest.raises(MalformedError):
+        json_of(body)
+    assert HttpAnswer(200, body).json is None
+
+
+@given(text=st.text(st.characters(codec=None)))
+def test_a_whole_text_has_utf_8(text):
+    """Any text can be written once its halves are replaced, and keeps all other characters and its length."""
+    found = whole(text)
+
+    assert found.encode().decode() == found
+    assert len(found) == len(text)
+    assert all(one == other or "\ud800" <= other <= "\udfff" for one, other in zip(found, text, strict=True))
+
+
+@given(value=ANYTHING)
+def test_whatever_is_read_can_be_written(value):
+    """Whatever JSON a vendor writes, even with halves and without end, is read as what any library writes."""
+    found = json_of(json.dumps(value).encode())
+
+    assert orjson.loads(orjson.dumps(found)) == found

@@ -13,6 +13,8 @@ from xml.etree.ElementTree import Element, tostring
 
 from defusedxml.ElementTree import ParseError, fromstring
 
+from functions.vendors.reading import DEEPEST, read_json, whole
+
 BODY = "body:"
 """The path that stands for the whole body as text, whatever its format; without the colon it is a member's name."""
 UNREADABLE = ""
@@ -21,13 +23,9 @@ QUERY, HEADER, ROOT = "query", "header", "root"
 _SYNTAX = re.compile(r"(?:[^.\[\]]+|\[\d{1,3}\])(?:\.[^.\[\]]+|\[\d{1,3}\])*")
 _STEP = re.compile(r"\[(\d{1,3})\]|([^.\[\]]+)")
 _LONGEST = 200
-_DEEPEST = 100
-"""Levels of a body; what is nested deeper could not be written again, and no vendor does it."""
 _CHARSET = re.compile(r"charset\s*=\s*[\"']?([\w.:-]{1,40})", re.IGNORECASE | re.ASCII)
 _CHARSETS = re.compile(r"(?:iso8859-|cp12|koi8-)\d*[a-z]?|gbk|gb2312|gb18030|big5|shift_jis|euc_jp|euc_kr")
 """Python's names of the charsets that are read beside UTF-8; some of its other codecs take hours for a megabyte."""
-_INT64 = range(-(2**63), 2**64)
-_INT64_DIGITS = 20
 WHOLE: Any = object()
 """Stands for the root where no item is meant; an item may be nothing at all, as ``null`` is."""
 
@@ -72,7 +70,7 @@ class Document:
 
     def _tree(self, form: str, body: bytes) -> Any:
         if form == "json":
-            return _shallow(_json(self.text))
+            return read_json(self.text)
         if form == "xml":
             return _shallow(_xml(body, self.text))
         if form == "form":
@@ -194,26 +192,6 @@ def _decoded(body: bytes, charset: str) -> str:
         return body.decode(charset, "replace")
 
 
-def _json(text: str) -> Any:
-    found = json.loads(text, parse_int=_whole, parse_constant=_refuse)
-    if "\\ud" in text or "\\uD" in text:
-        # A vendor that cuts a text in the middle of an emoji escapes one half of it, which cannot be stored.
-        found = json.loads(json.dumps(found, ensure_ascii=False).encode("utf-8", "replace"))
-    return found
-
-
-def _whole(digits: str) -> int | str:
-    """Return a whole number; one that storage would round, such as a very long id, as it is written."""
-    if len(digits) > _INT64_DIGITS:
-        return digits
-    number = int(digits)
-    return number if number in _INT64 else digits
-
-
-def _refuse(constant: str) -> None:
-    raise ValueError(constant)
-
-
 def _xml(body: bytes, text: str) -> Element:
     try:
         root: Element = fromstring(body, forbid_dtd=True)
@@ -240,22 +218,18 @@ def _form(text: str, charset: str) -> dict[str, Any]:
     return fields
 
 
-def _shallow(root: Any) -> Any:
-    """Return a tree that is not too deep.
+def _shallow(root: Element) -> Element:
+    """Return XML that is not too deep: what is nested deeper could not be written again.
 
     Raises:
         ValueError: It is.
     """
     level = [root]
-    for _ in range(_DEEPEST):
-        level = [below for node in level for below in _below(node) if isinstance(below, dict | list | Element)]
+    for _ in range(DEEPEST):
+        level = [below for element in level for below in element]
         if not level:
             return root
-    raise ValueError(_DEEPEST)
-
-
-def _below(node: Any) -> Iterator[Any]:
-    return iter(node.values() if isinstance(node, dict) else node if isinstance(node, list | Element) else ())
+    raise ValueError(DEEPEST)
 
 
 def _text(node: Any) -> str:
@@ -270,7 +244,4 @@ def _text(node: Any) -> str:
 
 def _cleaned(texts: Mapping[str, str]) -> dict[str, str]:
     """Replace what servers make of bytes that are no UTF-8: halves of surrogate pairs, which cannot be stored."""
-    return {
-        name.encode("utf-8", "replace").decode(): value.encode("utf-8", "replace").decode()
-        for name, value in texts.items()
-    }
+    return {whole(name): whole(value) for name, value in texts.items()}

@@ -102,7 +102,7 @@ def test_half_an_emoji_does_not_cost_the_text():
 
     [text] = read(posted("inbound", body), inbound=INBOUND).inbound
 
-    assert text.text == "STOP \U0001f600 \\ud83d ?"
+    assert text.text == "STOP \U0001f600 \\ud83d \ufffd"
     assert orjson.dumps(text.raw)
 
 
@@ -145,10 +145,10 @@ def test_what_is_kept_of_a_report_has_an_end():
     assert max(map(len, kept)) <= 256
 
 
-@pytest.mark.parametrize("levels", [90, 110, 500, 2_000, 200_000])
+@pytest.mark.parametrize("levels", [90, 110, 500, 200_000])
 @pytest.mark.parametrize("form", ["json", "xml"])
 def test_a_deep_body_is_read_or_refused(form, levels):
-    """A body is read and can be kept, or is malformed; no depth makes reading fail in another way."""
+    """A body is read and can be kept, JSON without its depths, or is malformed; no depth fails in another way."""
     bodies = {
         "json": b'{"id": "1", "ref": "m", "state": "ok", "x": %s%s}' % (b"[" * levels, b"]" * levels),
         "xml": b"<r><i><id>1</id><ref>m</ref><state>ok</state>%s%s</i></r>" % (b"<x>" * levels, b"</x>" * levels),
@@ -156,7 +156,7 @@ def test_a_deep_body_is_read_or_refused(form, levels):
     shape = REPORT | {"format": form, "items": "i" if form == "xml" else ""}
     callback = posted("report", bodies[form])
 
-    if levels > 100:
+    if levels > {"json": 500, "xml": 100}[form]:
         with pytest.raises(MalformedError):
             read(callback, report=shape)
     else:

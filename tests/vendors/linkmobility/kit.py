@@ -141,7 +141,7 @@ class LinkMobilityKit(Kit):
             callback = self.callback(kind, account.settings, body=body, headers=headers)
             self.vendor.verify(callback, account)
             parsed = self.vendor.parse(callback)
-            came = orjson.loads(body)
+            came = orjson.loads(body.decode(errors="replace"))
             read += one_by_one(came, parsed) if isinstance(came, list) else [(came, parsed)]
         return read
 
