@@ -38,7 +38,7 @@ DEEPEST = 100
 """Levels of a payload; ``orjson`` writes 254."""
 CUT = "…"
 
-_HALF = re.compile(r"[\ud800-\udfff]")
+_NOT_TEXT = re.compile(r"[\x00\ud800-\udfff]")
 _INT64 = range(-(2**63), 2**64)
 
 
@@ -120,8 +120,11 @@ def _members(value: Mapping[Any, Any] | list[Any] | tuple[Any, ...], levels: int
 
 
 def whole(text: str) -> str:
-    """Return a text with U+FFFD for each half of a surrogate pair, which UTF-8 cannot hold."""
-    return _HALF.sub("\ufffd", text)
+    """Return a text with U+FFFD for each half of a surrogate pair, which UTF-8 cannot hold, and for NUL.
+
+    NUL is in no text of a person, and tools that read what is stored may take it for the end.
+    """
+    return _NOT_TEXT.sub("\ufffd", text)
 
 
 def _units(text: str) -> int:

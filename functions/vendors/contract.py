@@ -760,19 +760,23 @@ class Vendor(ABC):
         return self.answers.get(callback.kind, Answer())
 
 
+LONGEST_RETRY_AFTER = 86_400.0
+"""Seconds; what a vendor asks beyond a day is a fault, and a number without end would be more than any clock holds."""
+
+
 def retry_after(value: str | None, now: datetime) -> float | None:
-    """Return the seconds that a ``Retry-After`` header asks for, or ``None``.
+    """Return the seconds that a ``Retry-After`` header asks for, at most ``LONGEST_RETRY_AFTER``, or ``None``.
 
     Source: https://www.rfc-editor.org/rfc/rfc9110#section-10.2.3 (seconds or an HTTP date).
     """
     if not value:
         return None
     if value.strip().isdecimal():
-        return float(value)
+        return min(float(value), LONGEST_RETRY_AFTER)
     from email.utils import parsedate_to_datetime  # noqa: PLC0415 - rare, and slow to import
 
     try:
-        return max(0.0, (parsedate_to_datetime(value) - now).total_seconds())
+        return min(max(0.0, (parsedate_to_datetime(value) - now).total_seconds()), LONGEST_RETRY_AFTER)
     except (TypeError, ValueError):
         return None
 

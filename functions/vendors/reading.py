@@ -1,4 +1,4 @@
-"""Reading what several vendors write alike: JSON bodies, times, numbers without a plus, the GSM alphabet."""
+"""Reading what several vendors write alike: JSON, XML, times, numbers without a plus, the GSM alphabet."""
 
 from __future__ import annotations
 
@@ -8,6 +8,9 @@ import re
 from collections.abc import Iterable
 from datetime import datetime, tzinfo
 from typing import Any
+from xml.etree.ElementTree import Element
+
+from defusedxml.ElementTree import ParseError, fromstring
 
 from functions.vendors.contract import DeliveryReport, InboundText, MalformedError, Parsed, SetAside
 
@@ -28,6 +31,9 @@ LEFT_OUT = "…"
 
 _HALF = re.compile(r"[\ud800-\udfff]")
 _ESCAPED_HALF = re.compile(r"\\u[dD][89a-fA-F]")
+_REFERENCES = re.compile(r"(?:&#(?:x[0-9a-fA-F]{1,6}|[0-9]{1,7});)+")
+_NOT_IN_XML = re.compile(r"[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+_LAST_CHARACTER = 0x10FFFF
 _INT64 = range(-(2**63), 2**64)
 _INT64_DIGITS = 20
 
@@ -131,6 +137,39 @@ def object_of(body: bytes) -> dict[str, Any]:
     if not isinstance(found, dict):
         raise MalformedError("The JSON body is not an object.")
     return found
+
+
+def read_xml(body: bytes, text: str) -> Element:
+    """Return the root of XML; a document type, with which entities come, makes it unreadable.
+
+    Vendors that put their XML together by hand write into it what no XML may hold, such as halves of an emoji as
+    references or a form feed, which is a sign of the GSM alphabet; U+FFFD stands in for these.
+
+    Args:
+        body: The body as it came.
+        text: The same, decoded; it counts where the bytes do not say their charset or have some that are none of it
+            (https://www.rfc-editor.org/rfc/rfc7303#section-3).
+
+    Raises:
+        ValueError: It is none.
+    """
+    root: Element
+    try:
+        root = fromstring(body, forbid_dtd=True)
+    except (ParseError, LookupError):
+        try:
+            root = fromstring(_NOT_IN_XML.sub("\ufffd", _REFERENCES.sub(_referred, text)), forbid_dtd=True)
+        except ParseError as error:
+            raise ValueError("It is no XML.") from error
+    return root
+
+
+def _referred(references: re.Match[str]) -> str:
+    """Return references with two halves of a character as one, and U+FFFD for what is none in XML."""
+    codes = (int(f"0{one}", 16) if one[0] == "x" else int(one) for one in references[0][2:-1].split(";&#"))
+    halves = "".join(chr(code) if code <= _LAST_CHARACTER else "\ufffd" for code in codes)
+    characters = halves.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+    return "".join(f"&#{ord(one)};" for one in _NOT_IN_XML.sub("\ufffd", characters))
 
 
 def as_object(value: Any) -> dict[str, Any]:

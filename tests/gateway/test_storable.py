@@ -95,7 +95,7 @@ def test_any_payload_is_text(raw):
 
     assert isinstance(orjson.loads(written), dict)
     assert written.encode()
-    assert plain(orjson.loads(written)) == orjson.loads(written)
+    assert raw_text(orjson.loads(written)) == written
 
 
 def test_what_is_short_is_left_alone():
@@ -174,6 +174,7 @@ def test_a_payload_is_cut_by_what_it_takes_on_the_way(payload):
         (float("nan"), "nan"),
         (b"x", "b'x'"),
         ("\udc00", "\ufffd"),
+        ("a\x00\x0cb", "a\ufffd\x0cb"),
         ({1: (True, None)}, {"1": [True, None]}),
     ],
 )

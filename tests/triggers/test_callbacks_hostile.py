@@ -98,6 +98,18 @@ async def test_a_reply_that_a_strict_reader_refuses_is_taken(connected, made, po
     assert await opted_out(connected) == [ANN]
 
 
+@each(["vibes"])
+async def test_xml_that_was_put_together_by_hand_is_taken(connected, made, post):
+    """Half an emoji as a reference, a form feed and a stray byte in XML cost no reply, and a STOP beside them acts."""
+    for number, text in enumerate(("Hello", "STOP")):
+        media_type, body = said.reply(made.vendor, f"SM{number}", ANN, made.address, text)
+        answer = await post(made, "inbound", media_type, body.replace(b"<x>", b"<x>&#55357;\x0c\xff"))
+        assert answer.status == 200, answer.body
+
+    assert [item["text"] for item in await replies(connected)] == ["STOP", "Hello"]
+    assert await opted_out(connected) == [ANN]
+
+
 @each(said.IN_JSON)
 @pytest.mark.parametrize("oddity", ODDITIES.values(), ids=ODDITIES)
 async def test_odd_fields_cost_neither_report_nor_reply(connected, made, post, dump, oddity):

@@ -176,6 +176,9 @@ def test_errors_are_told_apart(status, client, server):
     [
         *(({"Retry-After": "7"}, 7.0), ({}, None), ({"Retry-After": "soon"}, None)),
         ({"Retry-After": format_datetime(NOON.replace(minute=1), usegmt=True)}, 60.0),
+        # More than any clock holds, or than floating point does.
+        *(({"Retry-After": digits}, 86_400.0) for digits in ("86401", "9" * 20, "9" * 400)),
+        ({"Retry-After": format_datetime(NOON.replace(year=9999), usegmt=True)}, 86_400.0),
     ],
 )
 def test_a_refusal_says_when_to_try_again(given, after):

@@ -20,10 +20,12 @@ from functions.vendors.reading import (
     as_object,
     as_string,
     as_text,
+    decoded,
     json_of,
     moment,
     object_of,
     parsed,
+    read_xml,
     septets,
     whole,
     with_plus,
@@ -205,3 +207,44 @@ def test_whatever_is_read_can_be_written(value):
     found = json_of(json.dumps(value).encode())
 
     assert orjson.loads(orjson.dumps(found)) == found
+
+
+@pytest.mark.parametrize(
+    ("written", "read"),
+    [
+        (b"a&#55357;", "a\ufffd"),
+        (b"&#55357;&#56832;b", "\U0001f600b"),
+        (b"&#xD83D;&#xde00;", "\U0001f600"),
+        (b"&#xDE00;&#xD83D;", "\ufffd\ufffd"),
+        (b"&#0;&#12;&#x7;&#65;&#xFFFF;&#9999999;", "\ufffd\ufffd\ufffdA\ufffd\ufffd"),
+        (b"a\x0cb\x00", "a\ufffdb\ufffd"),
+        (b"caf\xe9 &amp; &lt;", "caf\ufffd & <"),
+        (b"&#60;b&#38;amp;&#62;&#55357;", "<b&amp;>\ufffd"),
+        ("Ж&#55357;".encode(), "Ж\ufffd"),
+    ],
+)
+def test_xml_that_was_put_together_by_hand_is_read(written, read):
+    """Halves of characters, control characters and stray bytes cost no callback, and markup stays markup."""
+    body = b'<?xml version="1.0" encoding="UTF-8"?><m a="' + written + b'">' + written + b"</m>"
+
+    root = read_xml(body, decoded(body))
+
+    assert root.text == read
+    assert root.get("a") == read
+    assert not list(root)
+
+
+@pytest.mark.parametrize(
+    "body", [b"", b"<m>", b"<m>&</m>", b"<m>&nbsp;</m>", b"<!DOCTYPE m><m>&#55357;</m>", b"<m/><m/>"]
+)
+def test_what_is_no_xml_is_none(body):
+    """What is cut off, has several roots, names entities or brings a document type is still no XML."""
+    with pytest.raises(ValueError):
+        read_xml(body, decoded(body))
+
+
+@given(body=st.binary(max_size=20) | st.text("<m>/&#x0;D83 \x0c").map(str.encode))
+def test_any_bytes_are_xml_or_none(body):
+    """Any bytes are XML or none; nothing else is raised but what names a charset that nobody knows."""
+    with suppress(ValueError, LookupError):
+        read_xml(body, decoded(body))

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from xml.etree.ElementTree import Element
 
-from defusedxml.ElementTree import ParseError, fromstring
-
 from functions.vendors.exchange import shortened
+from functions.vendors.reading import decoded, read_xml
 
 ANYWHERE = ".//"
 
@@ -14,10 +13,9 @@ ANYWHERE = ".//"
 def read(body: bytes) -> Element | None:
     """Read XML; a document type, with which entities come, makes it unreadable."""
     try:
-        root: Element = fromstring(body, forbid_dtd=True)
-    except (ParseError, ValueError, LookupError):
+        return read_xml(body, decoded(body))
+    except (ValueError, LookupError):
         return None
-    return root
 
 
 def name_of(element: Element | None) -> str:
