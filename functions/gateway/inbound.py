@@ -29,6 +29,8 @@ TABLE = "inbound"
 SEEN_TABLE = "inboundseen"
 DEFAULT_SPAN = timedelta(days=30)
 _SHARD = 2
+_KEYWORD_WITHIN = 1_000
+"""Characters; to bring tens of thousands of accents into order would keep all else waiting for seconds."""
 _KINDS = {kind.value: kind for kind in KeywordKind}
 
 
@@ -76,7 +78,7 @@ class Inbound:
         owner = provider or (sender.provider if sender else "")
         identity = await self._first_seen(f"{vendor}|{owner}|{whole_id}")
         received = from_ms(ulid_ms(identity))
-        keyword = classify(text.text)
+        keyword = classify(text.text.strip()[:_KEYWORD_WITHIN])
         kind = _KINDS.get(text.consent) or keyword.kind
         if kind in {KeywordKind.STOP, KeywordKind.START}:
             at = min(text.at, received) if text.at else received

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 
@@ -284,3 +285,25 @@ async def test_ids_are_looked_for_together(world, monkeypatch):
 
     assert found == {"known": message, "\ud83d": message}
     assert waits == [0.2, 0.5, 1.5]
+
+
+@pytest.mark.parametrize(("text", "keyword"), [("\n" * 5_000 + "Stop" + "!" * 5_000, "stop"), ("stop " * 5_000, None)])
+async def test_a_stop_among_signs_without_end_acts(world, text, keyword):
+    """A keyword is found whatever stands around it that is no word, and a long text is none."""
+    said = InboundText("1", "+14255550123", SENDER, text)
+
+    await world.app.inbound.take([said], vendor="twilio", provider=PROVIDER)
+
+    [item] = (await world.app.inbound.page(limit=10, cursor=None)).items
+    assert item.keyword == keyword
+
+
+async def test_a_text_of_accents_keeps_nobody_waiting(world):
+    """Sixteen texts made to be slow to compare, as many as one callback holds, are kept at once."""
+    slow = "\u0315" * 16_000 + "\u0334" * 16_000
+    said = [InboundText(f"{place}", "+14255550123", SENDER, slow) for place in range(16)]
+    began = time.perf_counter()
+
+    await world.app.inbound.take(said, vendor="twilio", provider=PROVIDER)
+
+    assert time.perf_counter() - began < 5
