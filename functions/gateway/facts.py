@@ -19,7 +19,7 @@ import orjson
 from functions.gateway.clock import from_ms, to_ms
 from functions.gateway.packing import pack, unpack
 from functions.gateway.states import rank
-from functions.gateway.storable import fit_raw, fit_report, raw_text
+from functions.gateway.storable import fit_outcome, fit_raw, fit_report, raw_text
 from functions.gateway.telemetry import NOWHERE, Trace
 from functions.storage.ports import Row, Tables
 from functions.vendors.contract import (
@@ -310,6 +310,7 @@ def _report(row: Row) -> Report:
 
 
 def _outcome_document(outcome: Outcome) -> list[Any]:
+    outcome = fit_outcome(outcome)
     match outcome:
         case Accepted():
             return ["accepted", outcome.vendor_id]

@@ -20,7 +20,7 @@ from typing import Any
 
 import orjson
 
-from functions.vendors.contract import DeliveryReport, InboundText, SetAside
+from functions.vendors.contract import Accepted, DeliveryReport, InboundText, Outcome, Refused, SetAside, Unknown
 
 LONGEST_NAME = 256
 """Of an id, a code, a number and other names; no vendor's has half of it."""
@@ -69,6 +69,17 @@ def fit_text(text: InboundText) -> InboundText:
         account=fit_name(text.account),
         consent=fit_name(text.consent),
     )
+
+
+def fit_outcome(outcome: Outcome) -> Outcome:
+    """Return what a vendor answered as it can be kept."""
+    match outcome:
+        case Accepted():
+            return Accepted(fit_name(outcome.vendor_id))
+        case Refused():
+            return replace(outcome, code=fit_name(outcome.code), detail=_cut(outcome.detail, LONGEST_WORDS))
+        case Unknown():
+            return Unknown(_cut(outcome.why, LONGEST_WORDS), fit_name(outcome.code))
 
 
 def fit_aside(item: SetAside) -> SetAside:

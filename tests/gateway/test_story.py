@@ -23,6 +23,7 @@ from functions.gateway.facts import (
 )
 from functions.gateway.story import MAX_ATTEMPTS, Rules, plan, standing, timeline
 from functions.gateway.timing import Timing
+from functions.storage.limits import check_rows
 from functions.storage.ports import Row
 from functions.vendors.contract import (
     Accepted,
@@ -97,6 +98,24 @@ def test_rows_carry_everything() -> None:
     assert found.batch == replace(BATCH, items=BATCH.items[:1])
     assert found.attempts == (attempt(1, LATER), attempt(2, Accepted("V1"), started=5))
     assert [one.state for one in found.reports] == [State.DELIVERED]
+
+
+@pytest.mark.parametrize(
+    "outcome",
+    [
+        Accepted("V" * 3_000_000),
+        Accepted("half \ud83d"),
+        Refused(Reason.OTHER, code="C" * 3_000_000, detail="D\ud83d" * 1_000_000),
+        Unknown("W\ud83d" * 1_000_000, "C\ud83d"),
+    ],
+)
+def test_whatever_a_vendor_answers_can_be_kept(outcome: Outcome) -> None:
+    """An id of a page or half a character in an answer must not undo that it was written down at all."""
+    row = outcome_row(BATCH.id, 1, dict.fromkeys(range(100), outcome), START)
+    check_rows([row])
+    read = read_facts([accepted_row(BATCH), sending_row(BATCH.id, attempt(1, None)), row])
+    assert read is not None
+    assert type(read.attempts[0].outcomes[0]) is type(outcome)
 
 
 def test_without_an_accepted_row_there_is_no_batch() -> None:
