@@ -77,7 +77,7 @@ class Closer:
 
 
 def _said_by_the_vendor(facts: Facts, place: int) -> bool:
-    outcomes = [(attempt.outcomes or {}).get(place) for attempt in facts.attempts]
+    outcomes = [attempt.outcome(place) for attempt in facts.attempts]
     return any(report.reason is Reason.OPTED_OUT for report in facts.reports_of.get(place, ())) or any(
         isinstance(outcome, Refused) and outcome.reason is Reason.OPTED_OUT and outcome.code != OUR_OWN
         for outcome in outcomes

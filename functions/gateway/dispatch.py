@@ -378,18 +378,16 @@ class Dispatcher:
         return outcomes
 
     async def _write(self, batch: str, attempt: Attempt, outcomes: Mapping[int, Outcome], ended: datetime) -> None:
-        """Write what came of an attempt, even when it was given up for dead meanwhile."""
+        """Write what came of an attempt; when it was given up for dead meanwhile, beside what was written for it.
+
+        It then proves something of this attempt alone: others may have offered the messages since.
+        """
         row = outcome_row(batch, attempt.number, outcomes, ended)
         if row.key in await _insist(lambda: self._tables.insert(TABLE, [row])):
             return
-        number = attempt.number
-        while True:
-            number += 1
-            late = replace(attempt, number=number, lookup=True, started=ended)
-            claim = sending_row(batch, late)
-            if claim.key in await self._tables.insert(TABLE, [claim]):
-                await self._tables.insert(TABLE, [outcome_row(batch, number, outcomes, ended)])
-                return
+        known = {index: outcome for index, outcome in outcomes.items() if not isinstance(outcome, Unknown)}
+        late = outcome_row(batch, attempt.number, known, ended, late=True)
+        await _insist(lambda: self._tables.insert(TABLE, [late]))
 
     async def _note_opt_outs(self, batch: Batch, outcomes: Mapping[int, Outcome]) -> None:
         """Keep the opt-outs that the vendor told us of by refusing; what the store misses now, closing makes good."""

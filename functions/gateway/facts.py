@@ -1,7 +1,8 @@
 """The facts of a batch and how they are kept: one partition of rows, each inserted once and never changed.
 
 A batch's rows, in key order: ``accepted``, ``outcome:NNN`` and ``sending:NNN`` for attempt NNN, ``report:II:RR:digest``
-for message II and state rank RR, and in the end ``summary``. Inserting a row again changes nothing, which is all there
+for message II and state rank RR, and in the end ``summary``. A worker that was given up for dead, and was not, adds
+``outcome:NNN:late``. Inserting a row again changes nothing, which is all there
 is to deduplication.
 """
 
@@ -102,6 +103,8 @@ class Attempt:
         indices: Which messages.
         outcomes: By message, once the attempt ended; ``None`` while it runs or when its worker died.
         ended: When it ended.
+        late: What its worker said after all, of messages that were written down as unknown when it seemed dead.
+        said: When it said so.
     """
 
     number: int
@@ -111,6 +114,16 @@ class Attempt:
     indices: tuple[int, ...]
     outcomes: Mapping[int, Outcome] | None = None
     ended: datetime | None = None
+    late: Mapping[int, Outcome] = field(default_factory=dict)
+    said: datetime | None = None
+
+    def outcome(self, index: int) -> Outcome | None:
+        """Return what came of a message, by the best that is known; ``None`` while that is open."""
+        return self.late.get(index) or (self.outcomes or {}).get(index)
+
+    def known_since(self, index: int) -> datetime:
+        """Return when that was written down; the begin of the attempt while it is open."""
+        return (self.said if index in self.late else self.ended) or self.started
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,13 +211,19 @@ def sending_row(batch: str, attempt: Attempt) -> Row:
     )
 
 
-def outcome_row(batch: str, number: int, outcomes: Mapping[int, Outcome], ended: datetime) -> Row:
-    """Return the row that says what came of an attempt."""
+def outcome_row(
+    batch: str, number: int, outcomes: Mapping[int, Outcome], ended: datetime, *, late: bool = False
+) -> Row:
+    """Return the row that says what came of an attempt, or what its worker says late, beside what was said for it."""
     document = {
         "ended": to_ms(ended),
         "outcomes": {str(index): _outcome_document(outcome) for index, outcome in outcomes.items()},
     }
-    return Row(batch, f"outcome:{number:03d}", pack(document))
+    return Row(batch, _outcome_key(number, late=late), pack(document))
+
+
+def _outcome_key(number: int, *, late: bool = False) -> str:
+    return f"outcome:{number:03d}{':late' if late else ''}"
 
 
 def report_row(batch: str, index: int, report: DeliveryReport, received: datetime) -> Row:
@@ -263,8 +282,10 @@ def read_facts(rows: Sequence[Row]) -> Facts | None:
         if not row.key.startswith("sending:"):
             continue
         number = int(row.key.removeprefix("sending:"))
-        ended = by_key.get(f"outcome:{number:03d}")
-        attempts.append(_attempt(number, row, ended))
+        ended, said = (by_key.get(_outcome_key(number, late=late)) for late in (False, True))
+        attempts.append(_attempt(number, row, ended, said))
+    # By number: of more than 999 attempts the keys sort otherwise.
+    attempts.sort(key=lambda attempt: attempt.number)
     reports = sorted(
         (_report(row) for row in rows if row.key.startswith("report:")),
         key=lambda report: (report.received, report.key),
@@ -278,18 +299,28 @@ def read_facts(rows: Sequence[Row]) -> Facts | None:
     return Facts(batch, tuple(attempts), tuple(reports), closed, reports_of)
 
 
-def _attempt(number: int, row: Row, ended: Row | None) -> Attempt:
+def _attempt(number: int, row: Row, ended: Row | None, said: Row | None) -> Attempt:
     values: Mapping[str, Any] = row.values
-    document = unpack(ended.values) if ended else None
+    outcomes, when = _outcomes(ended)
+    late, later = _outcomes(said)
     return Attempt(
         number=number,
         lookup=values["lookup"],
         started=from_ms(values["started"]),
         lease=values["lease"],
         indices=tuple(orjson.loads(values["indices"])),
-        outcomes={int(index): _outcome(item) for index, item in document["outcomes"].items()} if document else None,
-        ended=from_ms(document["ended"]) if document else None,
+        outcomes=outcomes,
+        ended=when,
+        late={i: said for i, said in (late or {}).items() if isinstance((outcomes or {}).get(i), Unknown)},
+        said=later,
     )
+
+
+def _outcomes(row: Row | None) -> tuple[Mapping[int, Outcome] | None, datetime | None]:
+    if row is None:
+        return None, None
+    document = unpack(row.values)
+    return {int(index): _outcome(item) for index, item in document["outcomes"].items()}, from_ms(document["ended"])
 
 
 def _report(row: Row) -> Report:

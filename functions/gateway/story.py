@@ -42,6 +42,7 @@ class Tries:
         first_possible: When the first try began that may have sent it without our knowing; ``None`` when it is certain
             that it was sent, or that it was not.
         lookups: How often the vendor's log was read for it since.
+        put_off: How often in a row the gateway itself put it off since it was last offered.
     """
 
     count: int = 0
@@ -49,6 +50,7 @@ class Tries:
     attempt: Attempt | None = None
     first_possible: datetime | None = None
     lookups: int = 0
+    put_off: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +82,10 @@ def tries(facts: Facts, index: int) -> Tries:
     for attempt in facts.attempts:
         if index not in attempt.indices:
             continue
-        outcome = (attempt.outcomes or {}).get(index)
+        if isinstance(so_far.last, Accepted):
+            # Its worker said so late; what was tried meanwhile cannot undo it.
+            break
+        outcome = attempt.outcome(index)
         if attempt.lookup and (outcome is None or isinstance(outcome, Unknown)):
             so_far = replace(so_far, lookups=so_far.lookups + 1)
             continue
@@ -89,8 +94,9 @@ def tries(facts: Facts, index: int) -> Tries:
             isinstance(outcome, Refused) and (attempt.lookup or first == attempt.started)
         ):
             # What the gateway put off itself never reached the vendor, so it uses up no try.
-            offered = not attempt.lookup and not (isinstance(outcome, Refused) and outcome.code == OUR_OWN)
-            so_far = Tries(so_far.count + offered, outcome, attempt)
+            put_off = isinstance(outcome, Refused) and outcome.code == OUR_OWN
+            offered = not attempt.lookup and not put_off
+            so_far = Tries(so_far.count + offered, outcome, attempt, put_off=so_far.put_off + 1 if put_off else 0)
         else:
             so_far = Tries(so_far.count + 1, outcome, attempt, first, so_far.lookups)
     return so_far
@@ -101,7 +107,7 @@ def standing(facts: Facts, index: int) -> Standing:
 
     What is still open once the batch was closed is ``unknown``.
     """
-    where = _before_reports(facts, tries(facts, index))
+    where = _before_reports(facts, index)
     for report, state in _meant(facts.reports_of.get(index, ())):
         after = advance(where.state, state)
         if after is not where.state:
@@ -129,10 +135,11 @@ def _meant(reports: Iterable[Report]) -> Iterator[tuple[Report, State]]:
         yield report, state
 
 
-def _before_reports(facts: Facts, tried: Tries) -> Standing:
+def _before_reports(facts: Facts, index: int) -> Standing:
+    tried = tries(facts, index)
     if tried.attempt is None or tried.last is None:
         return Standing(State.QUEUED, None, "", tried.attempt.started if tried.attempt else facts.batch.created)
-    updated = tried.attempt.ended or tried.attempt.started
+    updated = tried.attempt.known_since(index)
     if isinstance(tried.last, Accepted):
         return Standing(State.SENT, None, tried.last.vendor_id, updated)
     if tried.first_possible is not None:
@@ -158,7 +165,9 @@ def timeline(facts: Facts, index: int) -> list[TimelineEntry]:
         outcome = (attempt.outcomes or {}).get(index)
         if outcome is not None and attempt.ended is not None:
             entries.append(_outcome_entry(attempt.number, outcome, attempt.ended))
-    state = _before_reports(facts, tries(facts, index)).state
+        if index in attempt.late:
+            entries.append(_outcome_entry(attempt.number, attempt.late[index], attempt.known_since(index)))
+    state = _before_reports(facts, index).state
     for report, meant in _meant(facts.reports_of.get(index, ())):
         after = advance(state, meant)
         entries.append(_report_entry(report, counted=after is not state))
@@ -277,7 +286,7 @@ def plan(facts: Facts, now: datetime, rules: Rules) -> Plan:
     waits: list[float] = []
     for index in range(len(facts.batch.items)):
         tried = tries(facts, index)
-        step = None if index in facts.reports_of else _next(tried, rules)
+        step = None if index in facts.reports_of else _next(tried, index, now, rules)
         if step is None:
             continue
         left = (step.due - now).total_seconds()
@@ -301,12 +310,12 @@ class _Step:
     lookup: bool = False
 
 
-def _next(tried: Tries, rules: Rules) -> _Step | None:
+def _next(tried: Tries, index: int, now: datetime, rules: Rules) -> _Step | None:
     """Return when the message is to be taken up again and for what; ``None`` when nothing can be done any more."""
     if tried.attempt is None:
         return _Step(datetime.min.replace(tzinfo=UTC))
-    ended = tried.attempt.ended or tried.attempt.started
-    wait = rules.backoff(tried.count)
+    ended = tried.attempt.known_since(index)
+    wait = rules.backoff(tried.count + tried.put_off)
     if isinstance(tried.last, Refused):
         if not retries(tried.last, tried.count):
             return None
@@ -315,7 +324,7 @@ def _next(tried: Tries, rules: Rules) -> _Step | None:
         return _Step(ended + timedelta(seconds=wait)) if isinstance(tried.last, Refused) else None
     if rules.replay_window:
         due = ended + timedelta(seconds=wait)
-        return _Step(due) if due < tried.first_possible + rules.replay_window else None
+        return _Step(due) if max(due, now) < tried.first_possible + rules.replay_window else None
     if rules.lookup and tried.lookups < rules.timing.max_lookups:
         return _Step(ended + timedelta(seconds=rules.timing.settle_after * 2**tried.lookups), lookup=True)
     return None
