@@ -132,7 +132,10 @@ def build(
             messages,
             vendor_ids,
             pacer,
-            CircuitBreaker(clock, shortest=timing.circuit_wait, longest=timing.circuit_cap),
+            CircuitBreaker(
+                clock, shortest=timing.circuit_wait, longest=timing.circuit_cap, trial=settings.vendor_timeout
+            ),
+            closer,
             http,
             clock,
             queue=DISPATCH_QUEUE,

@@ -26,14 +26,21 @@ class _Circuit:
         opened: Whether calls are held back.
         wait: Seconds from one trial call to the next.
         until: When the next trial is due.
-        on_trial: Whether one is under way.
+        trial_until: Until when a trial is waited for that is under way; ``None`` when none is.
     """
 
     failures: int
     opened: bool
     wait: float
     until: datetime
-    on_trial: bool = False
+    trial_until: datetime | None = None
+
+    def left(self, now: datetime) -> float:
+        """Return the seconds until a trial is due; when a clock was set back, those that it counted then are over."""
+        left = (self.until - now).total_seconds()
+        if self.trial_until is not None and now < self.trial_until:
+            left = max(left, min(self.wait, (self.trial_until - now).total_seconds()))
+        return left if 0.0 < left <= self.wait else 0.0
 
 
 class CircuitBreaker:
@@ -43,12 +50,14 @@ class CircuitBreaker:
         clock: The time now, in UTC.
         shortest: Seconds from the failure that opens the circuit to the first trial; doubled each time a trial fails.
         longest: The most seconds between two trials.
+        trial: For how many seconds a trial call is waited for before another is made beside it.
     """
 
-    def __init__(self, clock: Clock, *, shortest: float, longest: float) -> None:
+    def __init__(self, clock: Clock, *, shortest: float, longest: float, trial: float = 0.0) -> None:
         self._clock = clock
         self._shortest = shortest
         self._longest = longest
+        self._trial = timedelta(seconds=trial)
         self._circuits: dict[str, _Circuit] = {}
 
     def held(self, account: str) -> float:
@@ -56,7 +65,7 @@ class CircuitBreaker:
         circuit = self._circuits.get(account)
         if circuit is None or not circuit.opened:
             return 0.0
-        return max(0.0, (circuit.until - self._clock()).total_seconds())
+        return circuit.left(self._clock())
 
     def may_call(self, account: str) -> bool:
         """Tell whether a call may be begun now; when a trial is due, the first to ask makes it."""
@@ -64,9 +73,9 @@ class CircuitBreaker:
         if circuit is None or not circuit.opened:
             return True
         now = self._clock()
-        if now < circuit.until:
+        if circuit.left(now):
             return False
-        circuit.until, circuit.on_trial = now + timedelta(seconds=circuit.wait), True
+        circuit.until, circuit.trial_until = now + timedelta(seconds=circuit.wait), now + self._trial
         return True
 
     def called(self, account: str, *, failed: bool) -> float:
@@ -85,10 +94,10 @@ class CircuitBreaker:
         now = self._clock()
         circuit = self._circuits.setdefault(account, _Circuit(0, opened=False, wait=self._shortest, until=now))
         circuit.failures += 1
-        if circuit.on_trial:
+        if circuit.trial_until is not None:
             circuit.wait = min(2 * circuit.wait, self._longest)
         elif circuit.opened or circuit.failures < FAILURES_IN_A_ROW:
             # Calls that were under way when the circuit opened tell nothing new.
             return 0.0
-        circuit.opened, circuit.on_trial, circuit.until = True, False, now + timedelta(seconds=circuit.wait)
+        circuit.opened, circuit.trial_until, circuit.until = True, None, now + timedelta(seconds=circuit.wait)
         return circuit.wait

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import traceback
+from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -19,7 +20,8 @@ from typing import TypeVar
 
 from functions.gateway import envelope
 from functions.gateway.circuit import CircuitBreaker
-from functions.gateway.clock import Clock, message_id
+from functions.gateway.clock import Clock, message_id, to_ms
+from functions.gateway.closing import Closer
 from functions.gateway.consent import Entry, OptOuts
 from functions.gateway.directory import FRESH_FOR, Directory
 from functions.gateway.facts import OUR_OWN, TABLE, Attempt, Batch, Facts, outcome_row, read_facts, sending_row
@@ -72,11 +74,17 @@ T = TypeVar("T")
 _PATIENCE = (0.1, 0.5, 2.0)
 """Seconds between tries to write what the vendor answered."""
 
+_KNOWN_WAITING = 10_000
+"""Batches of which a process remembers when the queue message is due that it put last."""
+
 _UNNAMED = Unknown("The vendor's answer does not name it.")
 _DIED = Unknown("The worker ended before it wrote what the vendor answered.")
 _LEFT_OVER = Refused(Reason.TEMPORARY, Retry.LATER, code=OUR_OWN, detail="Not begun: the attempt's time was up.")
 _NOT_BEGUN = Refused(
     Reason.TEMPORARY, Retry.LATER, code=OUR_OWN, detail="Not begun: the gateway's own store did not answer."
+)
+_TOO_LATE = Refused(
+    Reason.TEMPORARY, code=OUR_OWN, detail="Not begun: the vendor would not have recognised the repeat any more."
 )
 _HELD_BACK = Refused(
     Reason.TEMPORARY, Retry.LATER, code=OUR_OWN, detail="Not begun: calls to the vendor fail one after another."
@@ -93,9 +101,24 @@ class _Context:
     vendor: Vendor
     accounts: Sequence[Account]
     report_url: str
+    started: datetime
     deadline: datetime
+    reserve: timedelta
     per_second: float | None
     keep_vendor_ids: bool
+
+    def too_late(self, first: datetime, now: datetime) -> Refused | None:
+        """Return why a call must not be begun any more, if so: it may take as long as the reserve.
+
+        Args:
+            first: When the first attempt began that may have sent its messages; this one's begin if there is none.
+            now: The moment.
+        """
+        if now >= self.deadline:
+            return _LEFT_OVER
+        if first < self.started and now + self.reserve >= first + self.vendor.description.capabilities.replay_window:
+            return _TOO_LATE
+        return None
 
 
 class Dispatcher:
@@ -111,6 +134,7 @@ class Dispatcher:
         vendor_ids: VendorIds,
         pacer: Pacer,
         circuits: CircuitBreaker,
+        closer: Closer,
         http: Http,
         clock: Clock,
         *,
@@ -129,6 +153,8 @@ class Dispatcher:
         self._vendor_ids = vendor_ids
         self._pacer = pacer
         self._circuits = circuits
+        self._closer = closer
+        self._waiting: OrderedDict[str, datetime] = OrderedDict()
         self._http = http
         self._clock = clock
         self._queue = queue
@@ -147,7 +173,14 @@ class Dispatcher:
         """
         with self._telemetry.span("dispatch", Kind.CONSUMER, {BATCH: batch}, parent=trace) as span:
             facts = read_facts([row async for row in self._tables.query(TABLE, batch)])
-            if facts is None or facts.closed:
+            if due is None or to_ms(due) == to_ms(self._waiting.get(batch, due)):
+                # This very message; a queue may show it a moment early.
+                self._waiting.pop(batch, None)
+            if facts is None:
+                return
+            if facts.closed:
+                # Whoever wrote an outcome after the closing may have died before it summed up again.
+                await self._closer.close(batch)
                 return
             self._figures.taken_up(facts.batch, due, self._clock())
             if not trace:
@@ -176,13 +209,37 @@ class Dispatcher:
             done = replace(attempt, outcomes=outcomes, ended=ended)
             after = replace(facts, attempts=(*facts.attempts, done))
             self._figures.attempted(facts, after, done)
+            if await self._sum_up_again(facts.batch):
+                return
             step = plan(after, self._clock(), rules)
             if step.send or step.lookup:
                 step = replace(step, wait=0.0)
         if step.wait is not None:
-            due = self._clock() + timedelta(seconds=step.wait)
+            await self._put(batch, step.wait)
+
+    async def _put(self, batch: str, wait: float) -> None:
+        """Let a batch be taken up again, unless this process has put a message that is due by then anyway.
+
+        Each sweep queues a batch again that is held back or paced, so without this their messages would add up.
+        """
+        now = self._clock()
+        due = now + timedelta(seconds=wait)
+        if not now < self._waiting.get(batch, now) <= due:
             message = envelope.dispatch(batch, due=due, trace=self._telemetry.here())
-            await self._queues.put(self._queue, message, delay=step.wait)
+            await self._queues.put(self._queue, message, delay=wait)
+            self._waiting[batch] = due
+            self._waiting.move_to_end(batch)
+            while len(self._waiting) > _KNOWN_WAITING:
+                self._waiting.popitem(last=False)
+
+    async def _sum_up_again(self, batch: Batch) -> bool:
+        """Sum a batch up again if it was closed while its attempt ran; tell whether it was closed."""
+        if self._clock() - batch.created < self._timing.never_closed_before:
+            return False
+        closed = await self._closer.is_closed(batch.id)
+        if closed:
+            await self._closer.close(batch.id)
+        return closed
 
     def _put_off(self, facts: Facts) -> float:
         """Return the seconds for which a batch waits without an attempt."""
@@ -229,12 +286,15 @@ class Dispatcher:
         except StorageError:
             return dict.fromkeys(attempt.indices, _NOT_BEGUN)
         settings = accounts[0].settings if accounts else {}
+        reserve = timedelta(seconds=self._http.timeout + self._timing.margin)
         context = _Context(
             batch=batch,
             vendor=vendor,
             accounts=accounts,
             report_url=callback_url(self._public_url, batch.vendor, batch.provider, "report", settings.get(TOKEN, "")),
-            deadline=lease_end(attempt) - timedelta(seconds=self._http.timeout + self._timing.margin),
+            started=attempt.started,
+            deadline=lease_end(attempt) - reserve,
+            reserve=reserve,
             per_second=vendor.calls_per_second(settings),
             keep_vendor_ids=vendor.reports_by_vendor_id(settings),
         )
@@ -280,8 +340,8 @@ class Dispatcher:
             return outcomes | dict.fromkeys(indices, replace(_HELD_BACK, after=self._circuits.held(batch.provider)))
         call = _send_call(context, indices, first, self._clock())
         for account in context.accounts if indices else ():
-            if self._clock() >= context.deadline:
-                return outcomes | dict.fromkeys(indices, _LEFT_OVER)
+            if too_late := context.too_late(first, self._clock()):
+                return outcomes | dict.fromkeys(indices, too_late)
             answered = await self._send(context, account, call)
             outcomes |= {index: answered.get(message_id(batch.id, index), _UNNAMED) for index in indices}
             if not all(_wrong_credentials(outcomes[index]) for index in indices):

@@ -17,11 +17,12 @@ class Pacer:
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._next: dict[str, datetime] = {}
+        self._now = clock()
 
     def backlog(self, account: str) -> float:
         """Return the seconds until the account has a free moment."""
-        free = self._next.get(account)
-        return 0.0 if free is None else max(0.0, (free - self._clock()).total_seconds())
+        now = self._tick()
+        return max(0.0, (self._next.get(account, now) - now).total_seconds())
 
     async def turn(self, account: str, per_second: float, deadline: datetime) -> bool:
         """Wait for the account's next free moment and take it.
@@ -34,7 +35,7 @@ class Pacer:
         Returns:
             Whether there was one in time; if not, none was taken.
         """
-        now = self._clock()
+        now = self._tick()
         moment = max(self._next.get(account, now), now - min(_BURST, timedelta(seconds=1 / per_second)))
         if moment >= deadline:
             return False
@@ -43,3 +44,11 @@ class Pacer:
         if wait > 0:
             await asyncio.sleep(wait)
         return True
+
+    def _tick(self) -> datetime:
+        """Return the time; when the clock was set back, so is what was given out by it."""
+        now, before = self._clock(), self._now
+        if now < before:
+            self._next = {account: moment - (before - now) for account, moment in self._next.items()}
+        self._now = now
+        return now

@@ -8,7 +8,7 @@ import logging
 from collections import OrderedDict
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from functions.gateway.clock import Clock, bucket, is_ulid, message_id, split_message_id, to_ms
 from functions.gateway.closing import Closer
@@ -81,8 +81,7 @@ class Reports:
         self._commit = commit
         self._opt_outs = opt_outs
         self._closer = closer
-        # The sweeper leaves younger batches alone; the margin covers the difference of two machines' clocks.
-        self._never_closed_before = timing.grace - timedelta(seconds=timing.margin)
+        self._never_closed_before = timing.never_closed_before
         self._looking: dict[str, asyncio.Task[None]] = {}
         self._reading: dict[str, asyncio.Task[_Head | None]] = {}
         self._clock = clock

@@ -137,13 +137,19 @@ def _meant(reports: Iterable[Report]) -> Iterator[tuple[Report, State]]:
 
 def _before_reports(facts: Facts, index: int) -> Standing:
     tried = tries(facts, index)
-    if tried.attempt is None or tried.last is None:
-        return Standing(State.QUEUED, None, "", tried.attempt.started if tried.attempt else facts.batch.created)
+    if tried.attempt is None:
+        # Nobody called the vendor for it, so that it was not sent is certain, and who asked may ask again.
+        never = Standing(State.FAILED, Reason.TEMPORARY, "", facts.closed) if facts.closed else None
+        return never or Standing(State.QUEUED, None, "", facts.batch.created)
+    if tried.last is None:
+        return Standing(State.QUEUED, None, "", tried.attempt.started)
     updated = tried.attempt.known_since(index)
     if isinstance(tried.last, Accepted):
         return Standing(State.SENT, None, tried.last.vendor_id, updated)
     if tried.first_possible is not None:
         return Standing(State.UNKNOWN, Reason.NO_ANSWER, "", updated)
+    if isinstance(tried.last, Refused) and facts.closed and retries(tried.last, tried.count):
+        updated = max(updated, facts.closed)
     if isinstance(tried.last, Refused) and (facts.closed or not retries(tried.last, tried.count)):
         return Standing(REFUSED_STATES.get(tried.last.reason, State.REJECTED), tried.last.reason, "", updated)
     return Standing(State.QUEUED, None, "", updated)
@@ -183,7 +189,7 @@ def _closing_entry(facts: Facts, index: int) -> Iterator[TimelineEntry]:
     then = replace(facts, reports_of={index: by_then})
     before, after = standing(replace(then, closed=None), index), standing(then, index)
     if after.state is not before.state:
-        detail = "Nothing more was expected."
+        detail = "Nothing more was expected." if after.state is State.UNKNOWN else "Not sent, and no longer tried."
         yield TimelineEntry(at=facts.closed, what="closed", state=after.state, reason=after.reason, detail=detail)
 
 

@@ -31,6 +31,8 @@ log = logging.getLogger("sms.sweep")
 
 _AT_ONCE = 16
 _LAST = "last"
+_MOMENT = timedelta(milliseconds=1)
+"""The store knows no shorter time; a batch at the very edge of a span belongs to both sides."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +65,11 @@ class Steps:
 
     def is_due(self, age: timedelta, gap: timedelta) -> bool:
         """Tell whether a batch is young, or has come to one of the ages within the time since the last sweep."""
-        return age <= self._young or any(age - gap < step <= age for step in self._ages)
+        return age <= self._young or self.overdue(age, gap) is not None
+
+    def overdue(self, age: timedelta, gap: timedelta) -> timedelta | None:
+        """Return how long ago a batch came to the first of the ages since the last sweep; ``None`` if to none."""
+        return max((age - step for step in self._ages if age - gap < step <= age), default=None)
 
     def spans(self, now: datetime, gap: timedelta) -> list[tuple[datetime, datetime]]:
         """Return when the batches were made that can be due, each span from its first moment to before its last.
@@ -72,11 +78,9 @@ class Steps:
             now: The moment of the sweep.
             gap: The time since the last one.
         """
-        # The store knows milliseconds; a batch at the very edge belongs to both sides.
-        moment = timedelta(milliseconds=1)
         if gap >= self._young:
             return [(now - self._window - gap, now - self._grace)]
-        steps = ((now - age - gap, now - age + moment) for age in self._ages)
+        steps = ((now - age - gap, now - age + _MOMENT) for age in self._ages)
         return [(now - self._young, now - self._grace), *steps]
 
 
@@ -118,17 +122,15 @@ class Sweeper:
         with self._telemetry.span("sweep"):
             now = self._clock()
             known = await self._progress.read(_LAST)
-            # A batch is closed at the latest when its window has passed, but the app may have been down for as long.
-            longest = now - self._report_window
-            last = max(longest, from_ms(int(known.values["at"]))) if known.values else longest
-            swept, whole = await self._sweep(now, min(now, last))
-            if whole:
-                await self._progress.save(known, {"at": to_ms(now)})
+            # However long ago: what came to one of the ages since then is still to be looked at.
+            last = from_ms(int(known.values["at"])) if known.values else now - self._report_window
+            swept, done = await self._sweep(now, min(now, last))
+            await self._progress.save(known, {"at": to_ms(done)})
             return swept
 
-    async def _sweep(self, now: datetime, last: datetime) -> tuple[Swept, bool]:
-        """Look at what is due since the last sweep; tell whether there was time for all of it."""
-        swept, whole = Swept(), True
+    async def _sweep(self, now: datetime, last: datetime) -> tuple[Swept, datetime]:
+        """Look at what is due since the last sweep; return the moment up to which there was time for all of it."""
+        swept, reached, gap = Swept(), now, now - last
         limit = asyncio.Semaphore(_AT_ONCE)
 
         async def one(entry: IndexEntry) -> Swept | None:
@@ -143,11 +145,15 @@ class Sweeper:
                     log.error("Batch %s: %s", entry.batch, type(error).__name__, extra={BATCH: entry.batch})  # noqa: TRY400
                     return Swept()
 
-        # The oldest first: should time be too short, a young batch will be looked at again.
-        due = sorted(await self._due(now, last), key=lambda entry: entry.created)
-        for done in await asyncio.gather(*(one(entry) for entry in due)):
+        def overdue(entry: IndexEntry) -> timedelta | None:
+            return self._steps.overdue(now - entry.created, gap)
+
+        # The young ones first, at which nobody has looked yet; the others as they came to their age, so that each sweep
+        # gets on with those that the one before had no time for.
+        due = sorted(await self._due(now, last), key=lambda entry: overdue(entry) or gap, reverse=True)
+        for entry, done in zip(due, await asyncio.gather(*(one(entry) for entry in due)), strict=True):
             if done is None:
-                whole = False
+                reached = min(reached, now - (overdue(entry) or timedelta(0)) - _MOMENT)
                 continue
             swept = Swept(
                 swept.looked_at + 1,
@@ -158,7 +164,7 @@ class Sweeper:
         oldest = max(((now - entry.created).total_seconds() for entry in due), default=0.0)
         self._telemetry.record(OLDEST_OPEN, {}, oldest)
         self._telemetry.record(OLDEST_UNSENT, {}, swept.unsent)
-        return swept, whole
+        return swept, reached
 
     async def _due(self, now: datetime, last: datetime) -> Collection[IndexEntry]:
         """Return the open batches that are young, or have come to a step since the last sweep."""
@@ -180,13 +186,14 @@ class Sweeper:
             return Swept()
         age = now - facts.batch.created
         over = age >= self._report_window
-        if age >= self._timing.ask_after and not facts.closed:
+        # A release that knows the vendor no more still closes its batches.
+        vendor = self._vendors.get(facts.batch.vendor)
+        if vendor is not None and age >= self._timing.ask_after and not facts.closed:
             await self._reconciler.reconcile(facts)
             facts = await self._messages.facts(entry.batch) or facts
         if over or facts.closed or all(standing(facts, i).state in FINAL for i in range(len(facts.batch.items))):
             await self._closer.close(entry.batch)
             return Swept(closed=1)
-        vendor = self._vendors.get(facts.batch.vendor)
         if vendor is None:
             return Swept()
         step = plan(

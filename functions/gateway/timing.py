@@ -41,3 +41,8 @@ class Timing:
     sweep_for: timedelta = timedelta(minutes=3)
     upkeep_for: timedelta = timedelta(minutes=3)
     young: timedelta = timedelta(minutes=6)
+
+    @property
+    def never_closed_before(self) -> timedelta:
+        """The age before which no sweeper has closed a batch, whatever the difference of two machines' clocks."""
+        return self.grace - timedelta(seconds=self.margin)

@@ -22,12 +22,13 @@ import pytest
 from functions import app as composition
 from functions.app import DISPATCH_QUEUE
 from functions.gateway import dispatch as dispatching
+from functions.gateway.circuit import FAILURES_IN_A_ROW
 from functions.gateway.envelope import read_work
 from functions.gateway.facts import TABLE, Facts, read_facts
 from functions.gateway.messagelog import summarise
 from functions.gateway.models import ProviderState, SendRequest
-from functions.gateway.records import PARTITION, ProviderRecord, SenderRecord, provider_row, sender_row
 from functions.gateway.records import TABLE as PROVIDERS
+from functions.gateway.records import ProviderRecord, SenderRecord, provider_row, sender_row
 from functions.gateway.states import FINAL
 from functions.gateway.story import Rules, plan, running
 from functions.gateway.timing import Timing
@@ -53,7 +54,7 @@ from functions.vendors.contract import (
     Vendor,
     Wiring,
 )
-from tests.gateway.world import build
+from tests.gateway.world import WHOLE, build
 
 PROVIDER, SENDER = "01kb3v9r2m8q4t6w0x5y7z1a2b", "01kb3v9r2m8q4t6w0x5y7z1a2c"
 ADDRESS = "+18885550100"
@@ -63,7 +64,7 @@ KINDS = {
     "replay": {"replay_window": REPLAYED_FOR},
     "lookup": {"lookup": True, "lookup_by_id": True},
 }
-STEPS, PATIENCE = 60, timedelta(hours=5)
+STEPS, PATIENCE = 80, timedelta(hours=5)
 SKEW = 5.0
 """How many seconds a process's clock may be wrong either way."""
 BUSY = Refused(Reason.TEMPORARY, Retry.LATER, code="503", detail="Busy.")
@@ -202,7 +203,9 @@ class Process:
         if self.died.is_set():
             self.world.hung.add(asyncio.current_task())
             await asyncio.Event().wait()
-        await self.running.wait()
+        if freeze:
+            # A call that is begun has left the machine: what docs/architecture.md admits of it is not asked for here.
+            await self.running.wait()
 
     def thaw(self) -> None:
         """Let it go on."""
@@ -261,9 +264,7 @@ class World:
     async def begin(self) -> None:
         """Store a provider with a sender, and start three processes."""
         now = self.clock()
-        provider = ProviderRecord(
-            *(PROVIDER, self.kind, "one", "", "", ProviderState.ACTIVE, {}, (), "", "", now, now)
-        )
+        provider = ProviderRecord(*(PROVIDER, self.kind, "one", "", "", ProviderState.ACTIVE, {}, (), "", "", now, now))
         sender = SenderRecord(SENDER, PROVIDER, SenderType.LONG_CODE, ADDRESS, "", "", now, now)
         await self.storage.tables.insert(PROVIDERS, [provider_row(provider), sender_row(sender)])
         self.processes = [self.new_process() for _ in range(3)]
@@ -509,7 +510,7 @@ async def world(storage, clock, monkeypatch):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("seed", range(40))
+@pytest.mark.parametrize("seed", range(16))
 async def test_whatever_happens_all_agree_in_the_end(world, clock, kind, seed) -> None:
     """Nothing is lost, nothing is sent twice, nothing stays queued, and list, message and time line say the truth."""
     here = await world(kind, seed)
@@ -531,3 +532,116 @@ async def test_whatever_happens_all_agree_in_the_end(world, clock, kind, seed) -
     except BaseException:
         print("\n".join(here.happened))
         raise
+
+
+# Cases that the lots find too rarely --------------------------------------------------------------------------------
+
+
+async def one_message(world: World, **more: Any) -> tuple[str, str]:
+    """Accept one message and take its queue message away; return its batch and its id."""
+    request = SendRequest(sender=SENDER, to="+14252000000", text="Hello", **more)
+    answer = await world.processes[0].app.acceptor.accept(request, key=None, body=b"{}")
+    await drained(world)
+    (item,) = answer.messages
+    return item.id.rpartition("-")[0], item.id
+
+
+async def drained(world: World) -> int:
+    """Take everything off the queue, due or not; return how many there were."""
+    count = await world.storage.queues.length(DISPATCH_QUEUE)
+    world.clock.advance(200)
+    while items := await world.storage.queues.receive(DISPATCH_QUEUE, limit=32, visibility=600):
+        for item in items:
+            await world.storage.queues.delete(DISPATCH_QUEUE, item)
+    world.clock.advance(-200)
+    return count
+
+
+@pytest.mark.parametrize(("seconds", "calls"), [(250, 2), (280, 1), (400, 1)])
+async def test_a_repeat_is_begun_only_while_it_will_arrive_in_time(world, clock, monkeypatch, seconds, calls) -> None:
+    """The vendor recognises a repeat for 300 s, a call may take 20 s, and clocks may differ by 10 s."""
+    here = await world("replay", 0)
+    lost, asked = Unknown("No answer."), []
+
+    def answer(call: SendCall) -> Mapping[str, Outcome]:
+        asked.append(call.first_attempt)
+        here.vendor._take(call)
+        return {message.id: lost for message in call.messages}
+
+    monkeypatch.setattr(here.vendor, "_answer", answer)
+    batch, identity = await one_message(here)
+    app = here.processes[0].app
+    await app.dispatcher.dispatch(batch)
+    clock.advance(seconds)
+    await app.dispatcher.dispatch(batch)
+
+    view = await app.messages.message(identity)
+    assert len(asked) == calls
+    assert len(here.vendor.sent["+14252000000"]) == 1
+    assert (view.status, view.reason) == (State.UNKNOWN, Reason.NO_ANSWER)
+    if seconds == 280:
+        assert "would not have recognised the repeat" in view.timeline[-1].detail
+
+
+@pytest.mark.parametrize("dies", [False, True])
+async def test_what_is_sent_while_its_batch_is_closed_is_listed_as_that(world, clock, dies) -> None:
+    """The list says what the message says, also when the worker dies before it could sum up again."""
+    here = await world("blind", 0)
+    here.vendor.healthy = True
+    here.processes = [here.new_process()]
+    batch, identity = await one_message(here)
+    clock.advance(6 * 3600 - 5)
+    other = here.new_process()
+    (process,) = here.processes
+    real = here.vendor.send
+
+    async def send(account: Account, call: SendCall, http: Http) -> Mapping[str, Outcome]:
+        answered = await real(account, call, http)
+        clock.advance(20)
+        await other.app.sweeper.sweep()
+        assert (await other.app.messages.message(identity)).status is not State.QUEUED
+        if dies:
+            # Its outcome is the next that it writes.
+            process.trap = (1, "kill after")
+        return answered
+
+    here.vendor.send = send
+    task = asyncio.create_task(process.app.dispatcher.dispatch(batch))
+    ends = asyncio.create_task(process.died.wait())
+    await asyncio.wait([task, ends], return_when=asyncio.FIRST_COMPLETED)
+    task.cancel()
+    ends.cancel()
+    assert process.died.is_set() is dies
+    if dies:
+        await other.app.dispatcher.dispatch(batch)
+
+    view = await other.app.messages.message(identity)
+    (listed,) = (await other.app.messages.page(WHOLE, limit=9, cursor=None)).items
+    assert (view.status, view.reason, view.vendor_id) == (State.UNKNOWN, Reason.NO_REPORT, f"V{identity}")
+    assert listed.model_dump() == {name: view.model_dump()[name] for name in listed.model_dump()}
+
+
+async def test_messages_of_batches_that_are_held_back_do_not_add_up(world, clock) -> None:
+    """However often it is swept, a batch has one queue message, and that comes once a trial: in half an hour twenty."""
+    here = await world("blind", 0)
+    here.processes = [here.new_process()]
+    (process,) = here.processes
+    here.vendor.down, waiting = True, 40
+    batches = [(await one_message(here))[0] for _ in range(FAILURES_IN_A_ROW + waiting)]
+    for batch in batches:
+        await process.app.dispatcher.dispatch(batch)
+    worked, puts = 0, []
+    real = here.storage.queues.put
+    here.storage.queues.put = lambda *a, **o: puts.append(a) or real(*a, **o)
+    for _ in range(30):
+        await process.app.sweeper.sweep()
+        for _ in range(4):
+            while items := await here.storage.queues.receive(DISPATCH_QUEUE, limit=32, visibility=600):
+                worked += len(items)
+                for item in items:
+                    await here._work(item, trapped=False)
+            clock.advance(15)
+    left = await drained(here)
+    print(f"{worked} taken up, {len(puts)} put, {left} left for {waiting} batches in half an hour")
+    assert 0 < left <= waiting
+    assert worked / waiting <= 25

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -30,9 +31,9 @@ class Time:
         self.now += timedelta(seconds=seconds)
 
 
-def opened(time: Time) -> CircuitBreaker:
+def opened(time: Time, trial: float = 0.0) -> CircuitBreaker:
     """Return a breaker that has just opened."""
-    circuits = CircuitBreaker(time, shortest=SHORTEST, longest=LONGEST)
+    circuits = CircuitBreaker(time, shortest=SHORTEST, longest=LONGEST, trial=trial)
     waits = [circuits.called("a", failed=True) for _ in range(FAILURES_IN_A_ROW)]
     assert waits == [0.0] * (FAILURES_IN_A_ROW - 1) + [SHORTEST]
     return circuits
@@ -82,6 +83,46 @@ def test_calls_under_way_when_it_opened_change_nothing_by_failing():
     assert circuits.held("a") == SHORTEST
     circuits.called("a", failed=False)
     assert circuits.may_call("a")
+
+
+def test_a_trial_that_takes_its_time_is_the_only_one():
+    """A vendor that lets each call run into its time limit gets one trial at a time all the same, and then fewer."""
+    time = Time()
+    circuits = opened(time, trial=20.0)
+    time.passes(SHORTEST)
+    begun = []
+    for second in range(600):
+        if begun and second - begun[-1] == 20:
+            circuits.called("a", failed=True)
+        if not circuits.held("a"):
+            assert circuits.may_call("a")
+            begun.append(second)
+        assert not circuits.may_call("a")
+        time.passes(1)
+    gaps = [later - earlier for earlier, later in pairwise(begun)]
+    assert gaps == [30, 40, 60, 100, 140, 140]
+
+
+def test_whoever_is_held_by_a_long_trial_asks_again_soon():
+    """A trial that is answered at once keeps the others no longer than its own limit would."""
+    time = Time()
+    circuits = opened(time, trial=20.0)
+    time.passes(SHORTEST)
+    assert circuits.may_call("a")
+    time.passes(SHORTEST + 1)
+    assert 0 < circuits.held("a") <= SHORTEST
+    time.passes(20)
+    assert circuits.may_call("a"), "the trial's limit is over"
+
+
+def test_a_clock_that_is_set_back_holds_nobody():
+    """The wait is counted from the moment that the clock says now, not until one that will come in an hour."""
+    time = Time()
+    circuits = opened(time)
+    time.passes(-3600)
+    assert circuits.held("a") == 0.0
+    assert circuits.may_call("a")
+    assert not circuits.may_call("a")
 
 
 def test_a_trial_that_nobody_ends_is_not_the_last():

@@ -87,3 +87,17 @@ async def test_the_backlog_is_the_wait_for_the_next_turn():
     assert pacer.backlog("a") == pytest.approx(0.5)
     for task in waiting:
         task.cancel()
+
+
+async def test_a_clock_that_is_set_back_keeps_nobody_waiting(clock):
+    """What was given out by the clock of before moves with it: the rate holds, and nobody waits for an hour."""
+    pacer = Pacer(clock)
+    for _ in range(10):
+        assert await pacer.turn("a", 1.0, clock() + timedelta(seconds=60))
+    before = pacer.backlog("a")
+    clock.now -= timedelta(hours=1)
+    assert pacer.backlog("a") == before
+    begun = clock()
+    for _ in range(10):
+        assert await pacer.turn("a", 1.0, clock() + timedelta(seconds=60))
+    assert 9 <= (clock() - begun).total_seconds() <= 11

@@ -21,7 +21,7 @@ from functions.gateway.facts import (
     report_row,
     sending_row,
 )
-from functions.gateway.story import MAX_ATTEMPTS, Rules, plan, standing, timeline
+from functions.gateway.story import MAX_ATTEMPTS, Plan, Rules, plan, standing, timeline
 from functions.gateway.timing import Timing
 from functions.storage.limits import check_rows
 from functions.storage.ports import Row
@@ -186,6 +186,7 @@ def test_the_time_line_tells_which_reports_counted() -> None:
         ((attempt(1, Accepted("V1")),), [report(State.DELIVERED)], State.DELIVERED, None, ["closed", "report"]),
         ((attempt(1, Accepted("V1")),), [report(State.SENT)], State.UNKNOWN, Reason.NO_REPORT, ["closed", "report"]),
         ((attempt(1, LATER),), [], State.FAILED, Reason.THROTTLED, ["closed"]),
+        ((), [], State.FAILED, Reason.TEMPORARY, ["closed"]),
         ((attempt(1, None),), [], State.UNKNOWN, Reason.NO_ANSWER, ["closed"]),
         ((attempt(1, NO_ANSWER),), [], State.UNKNOWN, Reason.NO_ANSWER, []),
         ((attempt(1, Refused(Reason.INVALID_RECIPIENT)),), [], State.REJECTED, Reason.INVALID_RECIPIENT, []),
@@ -200,12 +201,111 @@ def test_closing_ends_what_is_open_and_a_late_report_still_counts(attempts, repo
     assert [entry.what for entry in timeline(found, 0) if entry.what in {"closed", "report"}] == line
 
 
+@pytest.mark.parametrize("attempts", [(), (attempt(1, LATER),), (attempt(1, Accepted("V1")),)])
+def test_what_closing_changed_was_changed_then(attempts) -> None:
+    """The last change of a message is the moment that its time line gives for it."""
+    found = replace(facts(*attempts), closed=at(40))
+    assert standing(found, 0).updated == timeline(found, 0)[-1].at == at(40)
+
+
+def late(found: Facts, number: int, outcome: Outcome, *, said: float) -> Facts:
+    """Return the facts after the worker of an attempt that was written down as dead has spoken."""
+    attempts = [
+        replace(one, late={0: outcome}, said=at(said)) if one.number == number else one for one in found.attempts
+    ]
+    return replace(found, attempts=tuple(attempts))
+
+
+@pytest.mark.parametrize("said", [PUT_OFF, LATER, Refused(Reason.INVALID_RECIPIENT)])
+@pytest.mark.parametrize(
+    ("since", "state"), [(Accepted("V1"), State.SENT), (NO_ANSWER, State.UNKNOWN), (None, State.QUEUED)]
+)
+@pytest.mark.parametrize("rules", [REPLAYS, LOOKS_UP, NEITHER])
+def test_a_worker_that_speaks_late_speaks_of_its_own_attempt(said, since, state, rules) -> None:
+    """That it sent nothing does not mean that nobody has since: the message is not offered again for that."""
+    before = facts(attempt(1, NO_ANSWER), attempt(2, LATER, started=200, lookup=True), attempt(3, since, started=230))
+    after = late(before, 1, said, said=300)
+
+    assert standing(after, 0).state is standing(before, 0).state is state
+    step, as_before = plan(after, at(299), rules), plan(before, at(299), rules)
+    assert (step.lookup, step.wait) == (as_before.lookup, as_before.wait)
+    assert step.send == as_before.send
+
+
+def test_a_worker_that_speaks_late_can_settle_what_nobody_could() -> None:
+    """Where no evidence is to be had, its word that it sent nothing lets the message be sent after all."""
+    found = late(facts(attempt(1, NO_ANSWER)), 1, PUT_OFF, said=300)
+    assert standing(found, 0).state is State.QUEUED
+    assert plan(found, at(302), NEITHER).send == {0: None}
+
+
+@pytest.mark.parametrize("meanwhile", [LATER, NO_ANSWER, Refused(Reason.INVALID_RECIPIENT), None])
+@pytest.mark.parametrize("lookup", [True, False])
+def test_what_was_sent_stays_sent(meanwhile, lookup) -> None:
+    """Word that comes late of a message that was taken stands, whatever was tried before it came."""
+    found = late(
+        facts(attempt(1, NO_ANSWER), attempt(2, meanwhile, started=200, lookup=lookup)), 1, Accepted("V9"), said=300
+    )
+    where = standing(found, 0)
+    assert (where.state, where.vendor_id, where.updated) == (State.SENT, "V9", at(300))
+    assert all(plan(found, at(1000), rules).send == {} for rules in (REPLAYS, LOOKS_UP, NEITHER))
+    assert ("sent", at(300)) in [(entry.what, entry.at) for entry in timeline(found, 0)]
+
+
+def test_late_words_come_back_from_their_row() -> None:
+    """They stand beside what was written for the worker, and count where that was unknown."""
+    dead = replace(attempt(1, NO_ANSWER), indices=(0, 1), outcomes={0: NO_ANSWER, 1: Accepted("V1")})
+    spoken = outcome_row(BATCH.id, 1, {0: Accepted("V0"), 1: LATER}, at(300), late=True)
+    found = read_facts(
+        [accepted_row(BATCH), sending_row(BATCH.id, dead), outcome_row(BATCH.id, 1, dead.outcomes, at(1)), spoken]
+    )
+    (one,) = found.attempts
+    assert (one.outcomes, one.ended) == (dead.outcomes, at(1))
+    assert [one.outcome(index) for index in (0, 1)] == [Accepted("V0"), Accepted("V1")]
+    assert [one.known_since(index) for index in (0, 1)] == [at(300), at(1)]
+
+
+def test_a_thousand_attempts_keep_their_order() -> None:
+    """Put off for a day and then taken, a message is not offered again: keys with four digits sort otherwise."""
+    many = [attempt(number, PUT_OFF, started=60 * number) for number in range(1, 1000)]
+    found = facts(*many, attempt(1000, Accepted("V1"), started=60_000))
+    read = read_facts(sorted([accepted_row(found.batch), *_rows(found)], key=lambda row: row.key))
+    assert standing(read, 0).state is State.SENT
+    assert plan(read, at(90_000), NEITHER) == Plan({}, {}, None)
+
+
+def _rows(found: Facts) -> list[Row]:
+    claims = [sending_row(found.batch.id, one) for one in found.attempts]
+    return claims + [outcome_row(found.batch.id, one.number, one.outcomes, one.ended) for one in found.attempts]
+
+
+def test_what_the_gateway_puts_off_itself_is_taken_up_ever_more_rarely() -> None:
+    """A store that is away for an hour costs a hundred attempts and not thousands, and no try at the vendor."""
+    attempts: list[Attempt] = []
+    now = 0.0
+    while now < 3600:
+        attempts.append(attempt(len(attempts) + 1, PUT_OFF, started=now, ended=now))
+        step = plan(facts(*attempts), at(now), NEITHER)
+        assert step.wait is not None
+        assert step.wait <= NEITHER.timing.backoff_cap
+        now += step.wait
+    assert len(attempts) < 130
+    assert plan(facts(*attempts, attempt(len(attempts) + 1, LATER, started=now, ended=now)), at(now), NEITHER).wait <= 1
+
+
+@pytest.mark.parametrize(("now", "sent"), [(299, {0: at(0)}), (300, {}), (4000, {})])
+def test_a_repeat_is_not_made_after_the_vendor_forgot_the_first(now, sent) -> None:
+    """A queue message that comes hours late must not make a second message of a repeat that was due in time."""
+    step = plan(facts(attempt(1, NO_ANSWER)), at(now), REPLAYS)
+    assert (step.send, step.wait) == (sent, None)
+
+
 def test_a_closing_that_does_not_say_when_is_read() -> None:
     """Rows of earlier releases without a moment still mean that the batch is closed."""
     found = read_facts([accepted_row(BATCH), Row(BATCH.id, SUMMARY)])
     assert found is not None
     assert found.closed == BATCH.created
-    assert standing(found, 0).state is State.UNKNOWN
+    assert standing(found, 0).state is State.FAILED
 
 
 def test_a_new_batch_is_sent_at_once() -> None:

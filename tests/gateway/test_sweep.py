@@ -224,7 +224,7 @@ async def test_a_report_that_was_lost_is_asked_for(ready, clock, to, state) -> N
 
 
 async def test_the_worker_that_was_given_up_still_adds_its_evidence(ready, clock) -> None:
-    """An outcome that comes after the claim was buried is kept beside it, and the message counts as sent."""
+    """An outcome that comes after the claim was buried is kept beside it, told, and the message counts as sent."""
     app = ready.gateway.application
     (identity,) = await hold_back(ready, ready.twilio)
     batch = split_message_id(identity)[0]
@@ -235,8 +235,10 @@ async def test_the_worker_that_was_given_up_still_adds_its_evidence(ready, clock
     await app.dispatcher._write(batch, claim, {0: Accepted("SM1")}, clock())
 
     found = await facts(ready, identity)
-    assert (await ready.message(identity))["status"] == "sent"
-    assert [attempt.lookup for attempt in found.attempts] == [False, True]
+    message = await ready.message(identity)
+    assert message["status"] == "sent"
+    assert [entry["what"] for entry in message["timeline"]] == ["accepted", "sending", "unanswered", "sent"]
+    assert [attempt.lookup for attempt in found.attempts] == [False]
 
 
 async def test_ten_workers_for_one_batch_make_one_call(ready, clock) -> None:
@@ -402,3 +404,56 @@ async def test_a_batch_that_cannot_be_read_stops_no_other(ready, clock, monkeypa
     assert f"Batch {split_message_id(broken)[0]}: KeyError" in caplog.text
     monkeypatch.undo()
     await ready.until(identity, "delivered")
+
+
+async def test_a_rest_longer_than_twice_the_window_leaves_nothing_behind(ready, clock) -> None:
+    """What was open when the timer stopped is closed when it fires again, a fortnight later."""
+    app = ready.gateway.application
+    clock.freeze()
+    await app.sweeper.sweep()
+    (identity,) = await hold_back(ready, ready.twilio)
+    clock.advance(14 * 24 * 3600)
+    assert (await app.sweeper.sweep()).closed == 1
+    message = await ready.message(identity)
+    assert (message["status"], message["reason"], message["timeline"][-1]["what"]) == ("failed", "temporary", "closed")
+    assert await ready.ledger("twilio") == []
+
+
+async def test_batches_of_a_vendor_that_a_release_dropped_are_closed(ready, clock, monkeypatch) -> None:
+    """Nobody can send or ask any more, but what is open does not stay so for ever."""
+    app = ready.gateway.application
+    clock.freeze()
+    (identity,) = await hold_back(ready, ready.twilio)
+    monkeypatch.setattr(app.sweeper, "_vendors", {})
+    monkeypatch.setattr(app.directory, "_vendors", {})
+    clock.advance(721)
+    assert await app.sweeper.sweep() == Swept(looked_at=1)
+    clock.advance(72 * 3600)
+    assert (await app.sweeper.sweep()).closed == 1
+    assert (await ready.message(identity))["status"] == "failed"
+
+
+async def test_sweeps_that_are_always_too_short_look_at_everything_in_turn(ready, clock, monkeypatch) -> None:
+    """However many batches there are and however slow each is, the next sweep goes on where the last one stopped."""
+    app = ready.gateway.application
+    clock.freeze(START)
+    await app.sweeper.sweep()
+    made = [replace(GHOST, id=f"{n:026d}", created=START + timedelta(seconds=n)) for n in range(60)]
+    await app.messages._index.add(made)
+    clock.advance(13 * 60)
+    looked_at: list[str] = []
+
+    async def look_at(entry, now):
+        looked_at.append(entry.batch)
+        # Sixteen are begun at once, so each sweep has time for so many and a few more.
+        clock.advance(12)
+        return Swept()
+
+    monkeypatch.setattr(app.sweeper, "_look_at", look_at)
+    for _ in range(4):
+        before = len(looked_at)
+        await app.sweeper.sweep()
+        assert 0 < len(looked_at) - before < len(made)
+        clock.advance(1)
+    # Those that come to twice the age meanwhile are looked at again, behind the others.
+    assert set(looked_at[: len(made)]) == {batch.id for batch in made}
