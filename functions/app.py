@@ -25,6 +25,7 @@ from functions.gateway.index import BatchIndex
 from functions.gateway.keeping import Kept
 from functions.gateway.messagelog import MessageLog
 from functions.gateway.pacing import Pacer
+from functions.gateway.putback import PutBack
 from functions.gateway.readiness import Readiness
 from functions.gateway.reconcile import Reconciler
 from functions.gateway.reports import Reports
@@ -72,6 +73,7 @@ class Application:
     inbound: Inbound
     opt_outs: OptOuts
     sweeper: Sweeper
+    poison: PutBack
     readiness: Readiness
     retention: Retention
     erasures: Erasures
@@ -161,6 +163,7 @@ def build(
             timing=timing,
             telemetry=told,
         ),
+        poison=PutBack(queues, messages, queue=DISPATCH_QUEUE, poison=POISON_QUEUE),
         readiness=Readiness(storage, clock),
         retention=Retention(tables, closer, clock, kept, timing),
         erasures=Erasures(

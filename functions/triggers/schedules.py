@@ -46,7 +46,7 @@ async def delete_by_age(timer: func.TimerRequest) -> None:
 @blueprint.function_name(WATCH)
 @blueprint.timer_trigger(arg_name="timer", schedule=WATCH_SCHEDULE, run_on_startup=False, use_monitor=False)
 async def watch_queues(timer: func.TimerRequest) -> None:
-    """Say in the log which poison queues are not empty; Azure counts messages by account only, so no metric could."""
+    """Say in the log which poison queues are not empty, and put batches back; no metric of Azure's tells of a queue."""
     del timer
     await carry_out(WATCH, _watch)
 
@@ -56,3 +56,5 @@ async def _watch() -> None:
     for name in (POISON_QUEUE, EVENTS_POISON_QUEUE):
         if length := await queues.length(name):
             log.error("%s%s holds %d messages.", POISON_LINE, name, length)
+            if name == POISON_QUEUE:
+                await application().poison.put_back()
