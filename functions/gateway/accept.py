@@ -44,7 +44,7 @@ from functions.gateway.records import ProviderRecord, SenderRecord, Snapshot
 from functions.gateway.segments import Segmentation, segment, unsendable
 from functions.gateway.telemetry import BATCH, BATCHES, MESSAGES, SILENT, Attributes, Telemetry
 from functions.gateway.telemetry import Kind as SpanKind
-from functions.storage.ports import Queues, Row, StaleError, Tables
+from functions.storage.ports import Queues, Row, StaleError, StorageError, Tables
 from functions.vendors.contract import Description, SenderType, Vendor
 
 log = logging.getLogger("sms.accept")
@@ -172,7 +172,12 @@ class Acceptor:
     async def _put(self, batch: Batch) -> None:
         with self._telemetry.span(f"queue {self._queue}", SpanKind.PRODUCER, {BATCH: batch.id}):
             message = envelope.dispatch(batch.id, due=self._clock(), trace=self._telemetry.here())
-            await self._queues.put(self._queue, message)
+            try:
+                await self._queues.put(self._queue, message)
+            except StorageError:
+                # It is stored, so it will be sent: a caller who heard of a failure might send it once more.
+                words = "Batch %s was stored but not queued: the next sweep will find it"
+                log.warning(words, batch.id, extra={BATCH: batch.id})
 
     async def origin(self, name: str, business_unit: str | None) -> Origin:
         """Return the active sender of this id or address.
