@@ -74,6 +74,8 @@ T = TypeVar("T")
 _PATIENCE = (0.1, 0.5, 2.0)
 """Seconds between tries to write what the vendor answered."""
 
+_QUEUE_STEP = timedelta(seconds=1)
+"""Queues count delays in whole seconds."""
 _KNOWN_WAITING = 10_000
 """Batches of which a process remembers when the queue message is due that it put last."""
 
@@ -224,7 +226,7 @@ class Dispatcher:
         """
         now = self._clock()
         due = now + timedelta(seconds=wait)
-        if not now < self._waiting.get(batch, now) <= due:
+        if not now < self._waiting.get(batch, now) <= due + _QUEUE_STEP:
             message = envelope.dispatch(batch, due=due, trace=self._telemetry.here())
             await self._queues.put(self._queue, message, delay=wait)
             self._waiting[batch] = due

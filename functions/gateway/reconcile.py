@@ -16,6 +16,7 @@ from functions.gateway.reports import Reports
 from functions.gateway.states import FINAL
 from functions.gateway.story import standing
 from functions.gateway.telemetry import MESSAGE, PROVIDER, SILENT, VENDOR, Kind, Telemetry
+from functions.storage.ports import StorageError
 from functions.vendors.contract import DeliveryReport, Http, Vendor
 
 log = logging.getLogger("sms.reconcile")
@@ -65,11 +66,14 @@ class Reconciler:
     async def _ask(self, vendor: Vendor, facts: Facts, place: int, vendor_id: str) -> DeliveryReport | None:
         try:
             provider = await self._directory.provider(facts.batch.provider, max_age=60)
-        except ProblemError:
+            accounts = await self._directory.accounts(provider)
+        except (ProblemError, StorageError):
+            # Deleted, or its credentials cannot be read: that must not keep the sweep from other batches, nor from
+            # closing this one.
             return None
         identity = message_id(facts.batch.id, place)
         known = {VENDOR: facts.batch.vendor, PROVIDER: facts.batch.provider, MESSAGE: identity}
-        for account in await self._directory.accounts(provider):
+        for account in accounts:
             rate = vendor.calls_per_second(account.settings)
             if rate and not await self._pacer.turn(provider.id, rate, self._clock() + _PATIENCE):
                 return None

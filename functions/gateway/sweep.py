@@ -124,11 +124,13 @@ class Sweeper:
             known = await self._progress.read(_LAST)
             # However long ago: what came to one of the ages since then is still to be looked at.
             last = from_ms(int(known.values["at"])) if known.values else now - self._report_window
-            swept, done = await self._sweep(now, min(now, last))
+            swept, done, failure = await self._sweep(now, min(now, last))
+            if failure is not None:
+                raise failure
             await self._progress.save(known, {"at": to_ms(done)})
             return swept
 
-    async def _sweep(self, now: datetime, last: datetime) -> tuple[Swept, datetime]:
+    async def _sweep(self, now: datetime, last: datetime) -> tuple[Swept, datetime, BaseException | None]:
         """Look at what is due since the last sweep; return the moment up to which there was time for all of it."""
         swept, reached, gap = Swept(), now, now - last
         limit = asyncio.Semaphore(_AT_ONCE)
@@ -151,7 +153,11 @@ class Sweeper:
         # The young ones first, at which nobody has looked yet; the others as they came to their age, so that each sweep
         # gets on with those that the one before had no time for.
         due = sorted(await self._due(now, last), key=lambda entry: overdue(entry) or gap, reverse=True)
-        for entry, done in zip(due, await asyncio.gather(*(one(entry) for entry in due)), strict=True):
+        # A look that failed must not leave the others running with nobody to wait for them.
+        looks = await asyncio.gather(*(one(entry) for entry in due), return_exceptions=True)
+        for entry, done in zip(due, looks, strict=True):
+            if isinstance(done, BaseException):
+                continue
             if done is None:
                 reached = min(reached, now - (overdue(entry) or timedelta(0)) - _MOMENT)
                 continue
@@ -164,7 +170,7 @@ class Sweeper:
         oldest = max(((now - entry.created).total_seconds() for entry in due), default=0.0)
         self._telemetry.record(OLDEST_OPEN, {}, oldest)
         self._telemetry.record(OLDEST_UNSENT, {}, swept.unsent)
-        return swept, reached
+        return swept, reached, next((look for look in looks if isinstance(look, BaseException)), None)
 
     async def _due(self, now: datetime, last: datetime) -> Collection[IndexEntry]:
         """Return the open batches that are young, or have come to a step since the last sweep."""

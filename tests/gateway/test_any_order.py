@@ -27,8 +27,8 @@ from functions.gateway.envelope import read_work
 from functions.gateway.facts import TABLE, Facts, read_facts
 from functions.gateway.messagelog import summarise
 from functions.gateway.models import ProviderState, SendRequest
+from functions.gateway.records import PARTITION, ProviderRecord, SenderRecord, provider_row, sender_row
 from functions.gateway.records import TABLE as PROVIDERS
-from functions.gateway.records import ProviderRecord, SenderRecord, provider_row, sender_row
 from functions.gateway.states import FINAL
 from functions.gateway.story import Rules, plan, running
 from functions.gateway.timing import Timing
@@ -645,3 +645,46 @@ async def test_messages_of_batches_that_are_held_back_do_not_add_up(world, clock
     print(f"{worked} taken up, {len(puts)} put, {left} left for {waiting} batches in half an hour")
     assert 0 < left <= waiting
     assert worked / waiting <= 25
+
+
+@pytest.mark.parametrize(("due", "puts"), [(True, 1), (False, 0)])
+async def test_the_message_that_is_waited_for_is_put_anew_once_it_came(world, clock, due, puts) -> None:
+    """A queue may show it half a second early; any other message of the batch is one too many."""
+    here = await world("blind", 0)
+    app, queues = here.processes[0].app, here.storage.queues
+    here.vendor._answer = lambda call: {message.id: SLOWLY for message in call.messages}
+    batch, _ = await one_message(here)
+    await app.dispatcher.dispatch(batch)
+    clock.advance(7.5)
+    (item,) = await queues.receive(DISPATCH_QUEUE, limit=9, visibility=600)
+    clock.advance(-1)
+    assert read_work(item.body.encode()).due > clock()
+    before = await queues.length(DISPATCH_QUEUE)
+    await app.dispatcher.dispatch(batch, due=read_work(item.body.encode()).due if due else clock())
+    assert await queues.length(DISPATCH_QUEUE) == before + puts
+
+
+@pytest.mark.parametrize("change", ["deleted", "disabled"])
+async def test_a_provider_that_goes_while_it_is_held_back_ends_its_messages(world, clock, change) -> None:
+    """What waits for a trial that nobody will make fails with the reason within two minutes, without a call."""
+    here = await world("blind", 0)
+    here.processes = [here.new_process()]
+    (process,) = here.processes
+    here.vendor.down = True
+    batches = [await one_message(here) for _ in range(FAILURES_IN_A_ROW + 3)]
+    for batch, _ in batches:
+        await process.app.dispatcher.dispatch(batch)
+    provider = await process.app.directory.provider(PROVIDER)
+    if change == "deleted":
+        await here.storage.tables.delete(PROVIDERS, PARTITION, PROVIDER)
+    else:
+        await here.storage.tables.replace(PROVIDERS, provider_row(replace(provider, state=ProviderState.DISABLED)))
+    here.vendor.send = None
+    for _ in range(12):
+        clock.advance(10)
+        for item in await here.storage.queues.receive(DISPATCH_QUEUE, limit=32, visibility=600):
+            await here._work(item, trapped=False)
+    for _, identity in batches[FAILURES_IN_A_ROW:]:
+        view = await process.app.messages.message(identity)
+        assert (view.status, view.reason) == (State.FAILED, Reason.CONFIGURATION)
+        assert "deleted, disabled or lost its credentials" in view.timeline[-1].detail

@@ -457,3 +457,49 @@ async def test_sweeps_that_are_always_too_short_look_at_everything_in_turn(ready
         clock.advance(1)
     # Those that come to twice the age meanwhile are looked at again, behind the others.
     assert set(looked_at[: len(made)]) == {batch.id for batch in made}
+
+
+async def test_credentials_that_cannot_be_read_keep_the_sweep_from_nothing(ready, clock, monkeypatch) -> None:
+    """While the secrets are away nobody is asked for reports, but batches are queued and closed as ever."""
+    app = ready.gateway.application
+    await ready.ask("PUT", "/twilio/faults", {"callback_drop": 1})
+    (sent,) = await ready.send(ready.twilio, "+14255550101")
+    await ready.until(sent, "sent")
+    (waiting,) = await hold_back(ready, ready.acs)
+
+    async def away(self, name):
+        raise StorageError("the vault is away")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(type(app.storage.secrets), "get", away)
+        clock.advance(721)
+        swept = await app.sweeper.sweep()
+        assert (swept.looked_at, swept.queued) == (2, 1)
+        clock.advance(72 * 3600)
+        assert (await app.sweeper.sweep()).closed == 2
+    assert (await ready.message(sent))["status"] == "unknown"
+    assert (await ready.message(waiting))["status"] in {"failed", "unknown", "sent", "delivered"}
+
+
+async def test_a_store_that_fails_for_one_batch_is_not_taken_for_a_whole_sweep(ready, clock, monkeypatch) -> None:
+    """All looks are over when the sweep fails, and the next one looks at everything again."""
+    app = ready.gateway.application
+    await app.sweeper.sweep()
+    (broken,) = await hold_back(ready, ready.twilio)
+    (identity,) = await hold_back(ready, ready.acs)
+    clock.advance(721)
+    real = app.messages.facts
+
+    async def facts_of(batch):
+        if batch == split_message_id(broken)[0]:
+            raise StorageError("away")
+        await asyncio.sleep(0.05)
+        return await real(batch)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(type(app.messages), "facts", lambda _, batch: facts_of(batch))
+        with pytest.raises(StorageError):
+            await app.sweeper.sweep()
+    await ready.until(identity, "delivered")
+    assert (await app.sweeper.sweep()).looked_at == 2
+    await ready.until(broken, "delivered")
