@@ -344,6 +344,16 @@ def test_a_report_settles_an_unknown_send() -> None:
     assert (step.send, step.wait) == ({}, None)
 
 
+@pytest.mark.parametrize("state", [State.SENT, State.DELIVERED, State.UNDELIVERED, State.UNKNOWN])
+def test_what_the_vendor_reports_on_is_not_offered_again(state: State) -> None:
+    """Whoever reports on a message has it, whatever was answered when it was offered."""
+    for last in (LATER, PUT_OFF, NO_ANSWER):
+        found = facts(attempt(1, last), reports={0: [report(state)]})
+        for rules in (REPLAYS, LOOKS_UP, NEITHER):
+            left = plan(found, at(200), rules)
+            assert (left.send, left.lookup, left.wait) == ({}, {}, None)
+
+
 def test_an_idempotent_vendor_gets_a_replay_within_its_window() -> None:
     """A lost answer is followed by the same message with the moment of its first try, and only while that is safe."""
     found = facts(attempt(1, NO_ANSWER, ended=20))

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from functions import app as composition
 from functions.gateway.clock import split_message_id, to_ms, ulid
-from functions.gateway.facts import TABLE, Attempt, Batch, read_facts, sending_row
+from functions.gateway.facts import TABLE, Attempt, Batch, read_facts, sending_row, summary_row
 from functions.gateway.index import BatchIndex, IndexEntry, place
 from functions.gateway.sweep import Steps, Swept
 from functions.storage.ports import StorageError
@@ -127,6 +127,20 @@ async def test_a_finished_batch_is_closed_once(ready, clock) -> None:
     (listed,) = (await ready.call("GET", "/messages?reference=r-1&status=delivered")).body["items"]
     assert listed == {key: value for key, value in message.items() if key in listed}
     assert (await facts(ready, message["id"])).closed
+
+
+async def test_a_closing_that_was_cut_short_is_finished(ready, clock) -> None:
+    """A process that died between the two writes of a closing leaves a batch that the next sweep closes."""
+    app = ready.gateway.application
+    (identity,) = await hold_back(ready, ready.twilio)
+    batch = split_message_id(identity)[0]
+    claim = Attempt(1, lookup=False, started=clock(), lease=120.0, indices=(0,))
+    await app.storage.tables.insert(TABLE, [sending_row(batch, claim), summary_row(batch, clock())])
+    clock.advance(61)
+
+    assert (await app.sweeper.sweep()).closed == 1
+    (listed,) = (await ready.call("GET", "/messages")).body["items"]
+    assert listed["status"] == (await ready.message(identity))["status"] == "unknown"
 
 
 async def test_a_late_report_corrects_a_closed_batch(ready, clock) -> None:
@@ -430,7 +444,7 @@ async def test_batches_of_a_vendor_that_a_release_dropped_are_closed(ready, cloc
     assert await app.sweeper.sweep() == Swept(looked_at=1)
     clock.advance(72 * 3600)
     assert (await app.sweeper.sweep()).closed == 1
-    assert (await ready.message(identity))["status"] == "failed"
+    assert (await ready.message(identity))["status"] == "unknown"
 
 
 async def test_sweeps_that_are_always_too_short_look_at_everything_in_turn(ready, clock, monkeypatch) -> None:
