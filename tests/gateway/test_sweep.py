@@ -444,7 +444,7 @@ async def test_batches_of_a_vendor_that_a_release_dropped_are_closed(ready, cloc
     assert await app.sweeper.sweep() == Swept(looked_at=1)
     clock.advance(72 * 3600)
     assert (await app.sweeper.sweep()).closed == 1
-    assert (await ready.message(identity))["status"] == "unknown"
+    assert (await ready.message(identity))["status"] == "failed"
 
 
 async def test_sweeps_that_are_always_too_short_look_at_everything_in_turn(ready, clock, monkeypatch) -> None:
