@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from functions.gateway.accept import Acceptor
 from functions.gateway.callbacks import Callbacks
+from functions.gateway.calling import Caller
 from functions.gateway.circuit import CircuitBreaker
 from functions.gateway.clock import Clock, Ids, RandomBytes, utc_now
 from functions.gateway.closing import Closer
@@ -117,6 +118,22 @@ def build(
     closer = Closer(tables, index, messages, opt_outs, clock, told)
     commit = GroupCommit(tables)
     vendor_ids, pacer = VendorIds(tables, commit), Pacer(clock)
+    circuits = CircuitBreaker(
+        clock, shortest=timing.circuit_wait, longest=timing.circuit_cap, trial=settings.vendor_timeout
+    )
+    caller = Caller(
+        directory,
+        opt_outs,
+        messages,
+        vendor_ids,
+        pacer,
+        circuits,
+        http,
+        clock,
+        public_url=settings.public_url,
+        timing=timing,
+        telemetry=told,
+    )
     reports = Reports(tables, commit, vendor_ids, opt_outs, closer, clock, timing, kept, told)
     return Application(
         settings=settings,
@@ -130,18 +147,13 @@ def build(
             tables,
             queues,
             directory,
+            caller,
             opt_outs,
-            messages,
-            vendor_ids,
             pacer,
-            CircuitBreaker(
-                clock, shortest=timing.circuit_wait, longest=timing.circuit_cap, trial=settings.vendor_timeout
-            ),
+            circuits,
             closer,
-            http,
             clock,
             queue=DISPATCH_QUEUE,
-            public_url=settings.public_url,
             timing=timing,
             telemetry=told,
         ),

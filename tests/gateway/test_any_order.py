@@ -21,7 +21,7 @@ import pytest
 
 from functions import app as composition
 from functions.app import DISPATCH_QUEUE
-from functions.gateway import dispatch as dispatching
+from functions.gateway import insisting
 from functions.gateway.circuit import FAILURES_IN_A_ROW
 from functions.gateway.envelope import read_work
 from functions.gateway.facts import TABLE, Facts, read_facts
@@ -495,7 +495,7 @@ async def world(storage, clock, monkeypatch):
     """Give a function that makes a world for a kind of vendor and some lots."""
     made: list[World] = []
     clock.freeze()
-    monkeypatch.setattr(dispatching, "_PATIENCE", (0.0,))
+    monkeypatch.setattr(insisting, "_PATIENCE", (0.0,))
 
     async def make(kind: str, seed: int) -> World:
         world = World(storage, clock, random.Random(f"{kind} {seed}"), kind)
