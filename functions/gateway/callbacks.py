@@ -13,7 +13,7 @@ from functions.gateway.problems import Kind, ProblemError, not_found
 from functions.gateway.records import ProviderRecord
 from functions.gateway.reports import Reports
 from functions.gateway.sources import is_from
-from functions.gateway.storable import plain, raw_text, whole
+from functions.gateway.storable import plain, raw_text, storable_text
 from functions.gateway.telemetry import CALLBACKS_REFUSED, PROVIDER, REASON, SILENT, VENDOR, Telemetry
 from functions.gateway.telemetry import Kind as SpanKind
 from functions.vendors.contract import (
@@ -110,7 +110,7 @@ class Callbacks:
 
     async def take_event(self, event: Event) -> None:
         """Take an Event Grid event; one that cannot be read is set aside, since repeating it would not help."""
-        event = replace(event, id=whole(event.id), source=whole(event.source), data=plain(event.data))
+        event = replace(event, id=storable_text(event.id), source=storable_text(event.source), data=plain(event.data))
         vendor = self._by_event.get(event.type)
         name = vendor.description.name if vendor else "event grid"
         try:

@@ -155,8 +155,8 @@ class Retention:
     async def _delete_batch(self, row: Row) -> bool:
         """Delete all facts of a batch; tell whether its row of the index may go too.
 
-        A batch that was never closed, because the app was away for longer than its sweeps look back, is closed now and
-        deleted by a later run: by then nobody is at work on it any more.
+        A batch that was never closed, because no sweep could read it when its time was up, is closed now and deleted by
+        a later run: by then nobody is at work on it any more.
         """
         entry = entry_of(row)
         facts = [fact async for fact in self._tables.query(TABLE, entry.batch)]

@@ -121,16 +121,16 @@ def plain(value: Any, levels: int = DEEPEST) -> Any:
     if exact or (isinstance(value, float) and math.isfinite(value)):
         return value
     # Python writes no decimal digits of a number without end.
-    return hex(value) if isinstance(value, int) else whole(str(value))
+    return hex(value) if isinstance(value, int) else storable_text(str(value))
 
 
 def _members(value: Mapping[Any, Any] | list[Any] | tuple[Any, ...], levels: int) -> Any:
     if isinstance(value, Mapping):
-        return {whole(str(name)): plain(member, levels) for name, member in value.items()}
+        return {storable_text(str(name)): plain(member, levels) for name, member in value.items()}
     return [plain(member, levels) for member in value]
 
 
-def whole(text: str) -> str:
+def storable_text(text: str) -> str:
     """Return a text with U+FFFD for each half of a surrogate pair, which UTF-8 cannot hold, and for NUL.
 
     NUL is in no text of a person, and tools that read what is stored may take it for the end.
@@ -143,7 +143,7 @@ def _units(text: str) -> int:
 
 
 def _cut(text: str, longest: int) -> str:
-    text = whole(text)
+    text = storable_text(text)
     if _units(text) <= longest:
         return text
     # The last character may lose its second half here.

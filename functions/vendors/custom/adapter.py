@@ -11,6 +11,7 @@ import orjson
 
 from functions.vendors import contract
 from functions.vendors.contract import (
+    TOKEN,
     Account,
     Callback,
     Capabilities,
@@ -198,7 +199,7 @@ class Custom(Vendor):
         definition = _definition(settings)
         if definition is None:
             return None
-        masked = replace(call, report_url=re.sub(r"(?<=/report/)[^/?]+$", CALLBACK_TOKEN[0].name, call.report_url))
+        masked = replace(call, report_url=re.sub(r"(?<=/report/)[^/?]+$", TOKEN, call.report_url))
         try:
             values = message_values(definition, masked, call.messages[0], {}, self._clock())
             built = build(definition.request, values | shown_credentials(definition))
@@ -254,7 +255,7 @@ class Custom(Vendor):
         if not isinstance(answer, Answer):
             return {message.id: answer}
         # The vendor was told the token too, and it may not be the account's first: tokens are rotated.
-        tokens = (account.settings.get(CALLBACK_TOKEN[0].name, ""), call.report_url.rpartition("/")[2])
+        tokens = (account.settings.get(TOKEN, ""), call.report_url.rpartition("/")[2])
         return {message.id: outcome_of(definition, answer, _redactor([*credentials.values(), *tokens], built))}
 
     async def check(self, account: Account, http: Http) -> contract.Check:
